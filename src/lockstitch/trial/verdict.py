@@ -11,6 +11,9 @@ from lockstitch.values import frozen
 _MODULE = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
 # By the words of pandas, and of Django.
 _OPTIONAL = re.compile(r"(?:Missing optional dependency '|because )(\w+)(?:'| is not installed)")
+# What an error says to type; by the words of LightGBM.
+_INSTALL = re.compile(r"\bpip3? install (?:-U |--upgrade )*[`'\"]?(?!pip\b)([A-Za-z][\w.-]*\w)")
+_REQUIRED = re.compile(r"([\w-]+) is required for [\w.]+\. You must install")
 _LIBRARY = re.compile(r"(?:ImportError|OSError): (\S+?\.so[\w.]*): cannot open shared object file")
 _SYMBOL = re.compile(r"(?:ImportError|OSError): .*version `((?:GLIBC|GLIBCXX|CXXABI)_[\d.]+)' not")
 _FILE = re.compile(r"\[Errno 2\] No such file or directory: '([^'\n]+)'")
@@ -145,6 +148,8 @@ def lacks(output: str) -> list[Lack]:
     for kind, pattern in (
         ("module", _MODULE),
         ("module", _OPTIONAL),
+        ("module", _INSTALL),
+        ("module", _REQUIRED),
         ("library", _LIBRARY),
         ("symbol", _SYMBOL),
         ("file", _FILE),

@@ -10,6 +10,11 @@ from lockstitch.trial.verdict import Lack, folders_written, lacks
     [
         ("ModuleNotFoundError: No module named 'sklearn.svm'\n", "module", "sklearn.svm"),
         ("Missing optional dependency 'openpyxl'.  Use pip\n", "module", "openpyxl"),
+        ("Form data needs it: pip install python-multipart\n", "module", "python-multipart"),
+        (
+            "LightGBMError: scikit-learn is required for lightgbm.sklearn. You must install it\n",
+            *("module", "scikit-learn"),
+        ),
         ("Cannot use ImageField because Pillow is not installed.\n", "module", "Pillow"),
         (
             "ImportError: libxcb.so.1: cannot open shared object file: No such file or directory\n",

@@ -3,6 +3,7 @@
 import ast
 import functools
 from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from lockstitch.python.syntax import tree_of
@@ -92,14 +93,19 @@ def code_of(path: str, text: str) -> Code | None:
     )
 
 
-def applications(code: Code, made: Mapping[str, str] | None = None) -> list[Application]:
+def applications(
+    code: Code,
+    made: Mapping[str, str] | None = None,
+    fields: Mapping[str, ast.expr] = MappingProxyType({}),
+) -> list[Application]:
     """Return the applications of a file, the most likely one first.
 
-    `made` are functions of other files that return applications: dotted name to kind.
+    `made` are functions of other files that return applications: dotted name to kind; `fields`
+    are what attributes of settings are worth.
     """
     found = [*_assigned(code, made or {}), *_factories(code)]
     found += _started(code) if not any(each.by != "celery" for each in found) else []
-    port = _port(code)
+    port = _port(code, fields)
     return [
         Application(
             kind=each.kind,
@@ -263,9 +269,24 @@ def dotted(node: ast.expr, names: Mapping[str, str]) -> str:
 # --- ports and routes
 
 
-def _port(code: Code) -> int:
+def fields_of(codes: Iterable[Code]) -> dict[str, ast.expr]:
+    """Return the defaults of classes' fields, by name; without those that differ."""
+    found: dict[str, dict[str, ast.expr]] = {}
+    for code in codes:
+        for top in code.tree.body:
+            for node in top.body if isinstance(top, ast.ClassDef) else ():
+                match node:
+                    case (
+                        ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value)
+                        | ast.Assign(targets=[ast.Name(id=name)], value=value)
+                    ):
+                        found.setdefault(name, {})[ast.dump(value)] = value
+    return {name: next(iter(each.values())) for name, each in found.items() if len(each) == 1}
+
+
+def _port(code: Code, fields: Mapping[str, ast.expr]) -> int:
     """Return the port that a call of the file says, 0 when none does."""
-    constants = {
+    constants = dict(fields) | {
         target.id: node.value
         for node in code.tree.body
         if isinstance(node, ast.Assign)
@@ -339,10 +360,12 @@ def _number(node: ast.expr, constants: Mapping[str, ast.expr], depth: int = 0) -
             return number if 0 < number <= _HIGHEST else 0
         case ast.Constant(value=str(text)):
             return int(text) if text.isdecimal() and 0 < int(text) <= _HIGHEST else 0
-        case ast.Name(id=name) if name in constants and depth < 5:  # chains
+        case ast.Name(id=name) | ast.Attribute(attr=name) if name in constants and depth < 5:
             return _number(constants[name], constants, depth + 1)
         case (
-            ast.Call(args=[_, default]) | ast.Call(args=[_], keywords=[ast.keyword(value=default)])
+            ast.Call(args=[_, default])
+            | ast.Call(args=[_], keywords=[ast.keyword(value=default)])
+            | ast.Call(args=[], keywords=[ast.keyword(arg="default", value=default), *_])
         ):
             return _number(default, constants, depth + 1)  # os.environ.get("PORT", 8000)
         case ast.Call(args=[inner]):

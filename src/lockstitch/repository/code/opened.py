@@ -11,6 +11,7 @@ import functools
 import posixpath
 import re
 from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from lockstitch.patterns import regex
@@ -51,9 +52,12 @@ def _calls() -> dict[str, Any]:
 class Opened:
     """The paths that the files of a repository name, and what they take from one another."""
 
-    def __init__(self, codes: Mapping[str, Code]) -> None:
-        """Take the files that paths are followed through, by their paths."""
+    def __init__(
+        self, codes: Mapping[str, Code], variables: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        """Take the files that paths are followed through, and what variables are known to be."""
         self._codes = codes
+        self.variables = variables
         self._readers: dict[str, _Reader] = {}
         self._uses: dict[str, list[PathUse]] = {}
         self._given: dict[str, list[tuple[str, str, int, str]]] | None = None
@@ -259,7 +263,7 @@ class _Reader:
                     found = _parent(found)
                 return found
             case ast.Subscript(slice=ast.Constant(value=str(key))):
-                return again(self._items[key]) if key in self._items else None
+                return again(self._items[key]) if key in self._items else self._variable(node, key)
             case ast.BinOp(left=left, op=ast.Div(), right=right):
                 return _joined([again(left), again(right)])
             case ast.BinOp(left=left, op=ast.Add(), right=right):
@@ -277,6 +281,9 @@ class _Reader:
             case ast.Call():
                 return self._call_value(node, again)
         return None
+
+    def _variable(self, node: ast.Subscript, key: str) -> str | None:
+        return self._others.variables.get(key) if _last(node.value) == "environ" else None
 
     def _named(self, node: ast.Name | ast.Attribute, depth: int) -> str | None:
         """Return the value of a name or attribute, here or in the file that defines it."""

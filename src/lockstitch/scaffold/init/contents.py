@@ -445,6 +445,10 @@ class _Reader:
             ):
                 if name in self._set:
                     self._wanted.setdefault(name, f"{path}:1")
+        if posixpath.basename(path) == "env.py" and self._program.command[0] != "python":
+            for name in ("alembic.ini", posixpath.join(folder, "alembic.ini")):  # migrations
+                self._wanted |= {name: f"{path}:1"} if name in self._set else {}
+            self._folder(folder, f"{path}:1")
         if "kedro" in table(self._facts.document, "tool"):
             for name in ("conf", "data"):
                 self._folder(name, f"{path}:1")
@@ -475,9 +479,9 @@ class _Reader:
             size = path.stat().st_size
             at = f" ({where})" if where else ""
             if size < 1024 and path.read_bytes()[: len(_POINTER)] == _POINTER:
-                bad.add(name)
-                self._contents.left_out.append(
-                    f"`{name}`{at}: a pointer of Git LFS, not the file: git lfs pull"
+                good.add(name)  # an error of `build` until it is fetched
+                self._contents.notes.append(
+                    f"`{name}`{at} is a pointer of Git LFS: git lfs pull, before lockstitch build"
                 )
             elif size > _LARGEST or total + size > 5 * _LARGEST:
                 bad.add(name)

@@ -639,7 +639,14 @@ def _development(inputs: Inputs, place: _Place) -> None:
 
 def _locked(inputs: Inputs, place: _Place) -> None:
     """Constrain everything to the versions of a lock that another manager wrote."""
-    there = [name for name in managers.LOCKS if place.folder.has(name)]
+    folders = ["", *dict.fromkeys(posixpath.dirname(used) for used in inputs.used)]
+    locks = (*managers.LOCKS, "uv.lock")
+    there = [
+        name
+        for folder in folders
+        for lock in locks
+        if place.folder.has(name := posixpath.join(folder, lock))
+    ]
     name = there[0] if there and not place.folder.has("uv.lock") else ""  # which is the lock
     pins = [*managers.locked(place.folder, name)] if name else []
     pins += inputs.constraints

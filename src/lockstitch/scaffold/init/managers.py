@@ -216,7 +216,10 @@ def poetry(document: Mapping[str, Any]) -> Managed:
 
 
 def locked(folder: Folder, name: str) -> tuple[str, ...]:
-    """Return `NAME==VERSION` of all that a lock pins to one version of an index, sorted."""
+    """Return `NAME==VERSION` of all that a lock pins to one version of an index, sorted.
+
+    A lock that uv wrote for a folder below counts as the others do.
+    """
     text = folder.text(name, any_encoding=True) if folder.has(name) else None
     if text is None:
         return ()
@@ -234,20 +237,21 @@ def locked(folder: Folder, name: str) -> tuple[str, ...]:
 def _pins(name: str, text: str) -> Iterator[tuple[str, str]]:
     try:
         document: Any = (
-            json.loads(text) if name == "Pipfile.lock" else parse_toml(text, "", hint="")
+            json.loads(text) if name.endswith("Pipfile.lock") else parse_toml(text, "", hint="")
         )
     except (ValueError, RecursionError, LockstitchError):
         return
-    if name == "Pipfile.lock":
+    if name.endswith("Pipfile.lock"):
         for part in ("default", "develop"):
             for package, entry in table(document, part).items():
                 version = table(entry).get("version")
                 if isinstance(version, str) and version.startswith("=="):
                     yield package, version.lstrip("=")
         return
-    for entry in tables(document.get("packages" if name == "pylock.toml" else "package")):
+    for entry in tables(document.get("packages" if name.endswith("pylock.toml") else "package")):
         named, pinned = entry.get("name"), entry.get("version")
         source = table(entry, "source").get("type", "legacy")
         placed = any(key in entry for key in (*_PLACES, "vcs", "directory", "archive"))
+        placed = placed or not {*table(entry, "source")}.isdisjoint({*_PLACES, "virtual"})  # of uv
         if isinstance(named, str) and isinstance(pinned, str) and not placed:
             yield from [(named, pinned)] if source == "legacy" else []

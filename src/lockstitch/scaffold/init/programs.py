@@ -17,6 +17,7 @@ from lockstitch.repository.code.applications import (
     applications,
     code_of,
     default_of,
+    fields_of,
     health_of_parts,
     is_local,
 )
@@ -55,7 +56,7 @@ _SCRIPTS = (
 # What a script has that cannot run without an argument.
 _REQUIRED = re.compile(
     r"required=True|add_argument\(\s*[\"']\w|sys\.argv\[[1-9]|click\.argument"
-    r"|typer\.Argument\(\.\.\."
+    r"|typer\.Argument\(\.\.\.|\.group\(|add_subparsers\("
 )
 # A script that is there to be copied, by its name.
 _SAMPLE = re.compile(r"(?:^|_)(?:templates?|sample|boilerplate|skeleton)(?:_|$)")
@@ -186,7 +187,7 @@ def find(facts: Facts, python: str) -> Found:
     return Found(
         repo=repo,
         codes=codes,
-        opened=Opened(codes),
+        opened=Opened(codes, {n: v for p in programs for n, v in p.env.items()}),
         tree=tree,
         programs=tuple(programs),
         others=tuple(finder.others),
@@ -249,7 +250,12 @@ class _Finder:
         self.others: list[Program] = []
         known = tables.groups(facts)
         self._declared = tables.declared(facts).union(*known.values())
-        self._said = [*said.commands(repo)]
+        listed = table(facts.project, "scripts") or table(facts.poetry, "scripts")
+        self._installs = facts.setup.scripts | {
+            name: target for name, target in listed.items() if isinstance(target, str)
+        }
+        self._fields = fields_of(codes.values())
+        self._said = [*said.commands(repo, self._installs.keys())]
         tops: set[str] = set()
         for name in codes:
             parts = name.removesuffix(".py").split("/")
@@ -413,11 +419,19 @@ class _Finder:
                 )
                 for words in each.before
                 for step in [tuple(self._from(root, words))]
-                if (first := self._file_of(step, env, root)) and (django or first != path)
+                if (first := self._file_of(step, env, root) or self._migrations(step))
+                and (django or first != path)
             )
             or (django.before if django and not root else ()),
             folder=django.folder if django else "",
         )
+
+    def _migrations(self, words: Sequence[str]) -> str:
+        """Return the file that makes the tables of a database, where a command of Alembic does."""
+        if words[0] != "alembic" and tuple(words[:2]) != ("flask", "db"):
+            return ""
+        folders = {posixpath.dirname(name.partition("/versions/")[0] + "/") for name in self._codes}
+        return next((n for f in sorted(folders) if (n := f"{f}/env.py") in self._codes), "")
 
     def _django_of(self, path: str, words: Sequence[str]) -> Program | None:
         """Return the program of the Django project that a command serves, or None."""
@@ -576,7 +590,7 @@ class _Finder:
                 for dots in (1, 2)
                 if code.relative
             }
-            yield from applications(code, {**made, **relative})
+            yield from applications(code, {**made, **relative}, self._fields)
 
     def _rank(self, each: Application) -> tuple[object, ...]:
         """Return how likely an application is meant, the least being the best."""
@@ -678,6 +692,10 @@ class _Finder:
                         each.path,
                         lambda m: ["gunicorn", "--bind", bind, f"{m}:{called}"],
                     )
+                if "waitress" in self._declared:
+                    of_call = ["--call"] if each.factory else []
+                    words = ["waitress-serve", f"--listen={bind}", *of_call]
+                    return self._module_command(each.path, lambda m: [*words, f"{m}:{name}"])
                 if each.kind != "flask":
                     needs["gunicorn"] = "gunicorn"
                     return self._module_command(
@@ -876,23 +894,21 @@ class _Finder:
         """Yield the programs that the metadata of an installed package names."""
         if not self._facts.installed:
             return
-        scripts = table(self._facts.project, "scripts") or table(self._facts.poetry, "scripts")
-        listed = {
-            **self._facts.setup.scripts,
-            **{k: v for k, v in scripts.items() if isinstance(v, str)},
-        }
-        for name, target in listed.items():
+        for name, target in self._installs.items():
             module = target.partition(":")[0]
             path = self._file_of(["python", "-m", module], {})
             if path:
+                hints = [each for each in self._said if each.words[0] == name]
+                arguments, source = self._arguments(path, hints)
                 yield Program(
                     image="app",
                     kind="console",
                     path=path,
-                    command=(name,),
+                    command=(name, *arguments),
                     # A module beside the packages is not installed with them.
                     env=self._better_root(["python", "-m", module], {}),
-                    reason=f"pyproject.toml: the program `{name}` is `{target}`",
+                    reason=f"pyproject.toml: the program `{name}` is `{target}`"
+                    + (f"; its arguments are of {source}" if source else ""),
                 )
 
     def _scripts(self, *, of_any_name: bool = False) -> Iterator[Program]:
@@ -956,7 +972,7 @@ class _Finder:
                 path=path,
                 command=(*words, *arguments),
                 reason=reason,
-                env=env,
+                env={name: value for s in hints for name, value in s.env.items()} | env,
                 outputs=tuple(o for s in hints for o in s.outputs),
                 reads=tuple(o for s in hints for o in s.needs),
                 makes=tuple(o for s in hints for o in s.makes),
@@ -991,10 +1007,12 @@ class _Finder:
         for hint in hints:
             words = list(hint.words)
             by_module = 3 if words[:2] == ["python", "-m"] else len(words)
+            by_module = 1 if words[0] in self._installs else by_module
             places = [posixpath.normpath(posixpath.join(hint.folder, word)) for word in words]
             given = words[places.index(path) + 1 if path in places else by_module :]
             usable = not any(
-                not word or re.search(r"[<>${}\[\]]|path/to|\.\.\.", word) for word in given
+                not word or re.search(r"[<>${}\[\]]|path/to|\.\.\.|^--(?:help|version)$", word)
+                for word in given
             )
             sure = hint.is_made or hint.source.startswith(("dvc.yaml", "Procfile"))
             sure = sure or "mlproject" in hint.source.lower()

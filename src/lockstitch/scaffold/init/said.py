@@ -1,16 +1,19 @@
 """The commands that a repository itself names.
 
 Those of Dockerfiles are what images start; those of compose files, Procfile, Makefile, dvc.yaml,
-MLproject, READMEs and CI are hints.
+MLproject, the tasks of managers, READMEs and CI are hints.
 """
 
+import configparser
 import posixpath
 import re
 import shlex
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import field, replace
 
 from lockstitch import shell
+from lockstitch.python.tables import table
 from lockstitch.repository.compose.services import compose_files
 from lockstitch.repository.compose.values import Service
 from lockstitch.repository.dockerfile.entry import serves
@@ -22,6 +25,17 @@ from lockstitch.values import frozen
 
 _PORT = re.compile(r"\$\{?(?:PORT|APP_PORT|SERVER_PORT|UVICORN_PORT)(?::?-(\d+))?\}?")
 _DEFAULTED = re.compile(r"\$\{\w+:?-([^}]*)\}")
+_VARIABLE = re.compile(r"\$[({](\w+)[)}]|\{\{\s*(\w+)\s*\}\}")  # of make, and of just
+_GIVEN = re.compile(r"(?:export\s+)?(\w+)\s*(?:\?|::?)?=\s*(.*?)\s*(?:\s#.*)?")
+_TASKS = (  # files of managers, and the tables of their tasks
+    ("Pipfile", ("scripts",)),
+    ("pixi.toml", ("tasks",)),
+    *(
+        ("pyproject.toml", ("tool", *path.split()))
+        for path in ("pdm scripts", "pixi tasks", "poe tasks", "rye scripts", "taskipy tasks")
+    ),
+    ("pyproject.toml", ("tool", "hatch", "envs", "default", "scripts")),
+)
 _TEMPLATE = re.compile(r"\$\{([\w. -]+)\}")  # of DVC
 _URL = re.compile(r"https?://(?:localhost|127\.0\.0\.1|0\.0\.0\.0)(?::[\w${}:-]+)?(/[\w./-]*)")
 _RUNNERS = {"uv", "poetry", "pdm", "pipenv", "conda", "micromamba", "opentelemetry-instrument"}
@@ -30,7 +44,17 @@ _WITH_VALUE = frozenset(  # options of runners
     | {"--env-file", "--project", "--directory", "--package", "--only-group"}
 )
 _STARTERS = frozenset(
-    {"python", "uvicorn", "gunicorn", "hypercorn", "flask", "fastapi", "streamlit", "celery"}
+    {
+        "python",
+        "alembic",
+        "uvicorn",
+        "gunicorn",
+        "hypercorn",
+        "flask",
+        "fastapi",
+        "streamlit",
+        "celery",
+    }
     | {"bentoml", "chainlit", "panel", "sanic", "litestar", "daphne", "granian", "serve"}
     | {"waitress-serve", "torchrun", "accelerate", "dash"}
 )
@@ -98,11 +122,38 @@ def _starts(file: ImageFile, built: Built) -> Iterator[tuple[str, list[Call]]]:
         if calls and key not in seen:
             seen.add(key)
             yield use.service.name, calls
-    if not seen and own:
+    supervised = [*_supervised(file, built, own)] if not seen else []
+    yield from supervised
+    if not seen and own and not supervised:
         label = next((use.service.name for use in built.uses), "") or _label(file.path)
         if label == _label(file.path) and built.stage.name and len(file.products) > 1:
             label = built.stage.name
         yield label, own
+
+
+def _supervised(file: ImageFile, built: Built, own: list[Call]) -> Iterator[tuple[str, list[Call]]]:
+    """Yield the programs that supervisord starts, each by its name: an image for each."""
+    where = _Places(file, built)
+    for each in own:
+        if each.program != "supervisord":
+            continue
+        named = where.repository(posixpath.join(built.state.workdir, each.words[-1:][0] or "."))
+        texts = [file.repo.text(named)] if named else []
+        texts += [file.repo.text(n) for n in file.repo.every_name if "supervisor" in n]
+        for settings in texts:
+            parser = configparser.RawConfigParser(strict=False, inline_comment_prefixes=(";",))
+            try:
+                parser.read_string(settings or "")
+            except configparser.Error:
+                continue
+            for section in parser.sections():
+                command = parser.get(section, "command", fallback="")
+                if section.startswith("program:") and command:
+                    folder = parser.get(section, "directory", fallback="") or "."
+                    text = f"cd {shlex.quote(folder)} && {command}"
+                    yield section.removeprefix("program:").lower(), _calls_of(text)
+            if parser.sections():
+                return
 
 
 def _label(path: str) -> str:
@@ -153,19 +204,7 @@ def _said(file: ImageFile, built: Built, calls: list[Call], label: str) -> Said 
     )
     exposed = _exposed(built)
     words = _words(chosen, exposed, built.state.env)
-    env = {
-        name: where.replaced(value)
-        for name, value in built.state.env.items()
-        if not _OURS.fullmatch(name) and not _SECRET.search(name) and "$" not in value
-    }
-    if "PYTHONPATH" in env:
-        paths = [
-            where.repository(each) for each in built.state.env["PYTHONPATH"].split(":") if each
-        ]
-        env["PYTHONPATH"] = ":".join(
-            posixpath.normpath(f"/app/{path}") for path in dict.fromkeys(paths) if path is not None
-        )
-    env = {name: value for name, value in env.items() if value}
+    env = _env(where, built.state.env)
     here = where.repository(folder)
     made = [
         posixpath.join(here or "", posixpath.relpath(path, folder))
@@ -188,8 +227,25 @@ def _said(file: ImageFile, built: Built, calls: list[Call], label: str) -> Said 
         before=tuple(
             where.translated(_words(each, exposed, built.state.env), folder) for each in earlier
         ),
-        serves=built.serves or any(serves(each, exposes=bool(exposed)) for each in calls),
+        # What a service or supervisord starts in place of the image's own is a server by itself.
+        serves=(built.serves and calls[-1] in built.entry.calls)
+        or any(serves(each, exposes=bool(exposed)) for each in calls),
     )
+
+
+def _env(where: "_Places", given: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of an image that say something to its programs, its paths as ours."""
+    env = {
+        name: where.replaced(value)
+        for name, value in given.items()
+        if not _OURS.fullmatch(name) and not _SECRET.search(name) and "$" not in value
+    }
+    if "PYTHONPATH" in env:
+        paths = [where.repository(each) for each in given["PYTHONPATH"].split(":") if each]
+        env["PYTHONPATH"] = ":".join(
+            posixpath.normpath(f"/app/{path}") for path in dict.fromkeys(paths) if path is not None
+        )
+    return {name: value for name, value in env.items() if value}
 
 
 def _starter(each: Call) -> bool:
@@ -314,11 +370,17 @@ class _Places:
         return tuple(found)
 
     def replaced(self, text: str) -> str:
-        """Return a text with the absolute paths of the image as those of ours."""
-        if not text.startswith("/"):
-            return text
-        path = self.repository(text)
-        return text if path is None else posixpath.normpath(f"/app/{path}")
+        """Return a text with the absolute paths of the image as those of ours.
+
+        What is not there yet is in the folder that it will be in.
+        """
+        at = text if text.startswith("/") else "/"
+        while at != "/":
+            path = self.repository(at)
+            if path is not None:
+                return posixpath.normpath(posixpath.join("/app", path, posixpath.relpath(text, at)))
+            at = posixpath.dirname(at)
+        return text
 
     def named(self) -> tuple[str, ...]:
         """Return the globs of the files and folders that are copied one by one."""
@@ -341,18 +403,24 @@ def _is_path(word: str) -> bool:
 # --- other files
 
 
-def commands(repo: Repository) -> Iterator[Said]:
-    """Yield the commands that other files than Dockerfiles name, the surest first."""
+def commands(repo: Repository, own: AbstractSet[str] = frozenset()) -> Iterator[Said]:
+    """Yield the commands that other files than Dockerfiles name, the surest first.
+
+    `own` are programs that the project itself installs.
+    """
     yield from _procfile(repo)
     yield from _compose(repo)
     yield from _dvc(repo)
     yield from _made_by_images(repo)
     yield from _mlproject(repo)
-    yield from _makefiles(repo)
-    yield from _prose(repo)
+    yield from _makefiles(repo, own)
+    yield from _tasks(repo, own)
+    yield from _prose(repo, own)
 
 
-def _of_text(source: str, line: int, text: str, label: str = "") -> Iterator[Said]:
+def _of_text(
+    source: str, line: int, text: str, label: str = "", own: AbstractSet[str] = frozenset()
+) -> Iterator[Said]:
     folder = ""
     try:
         calls = _calls_of(text)
@@ -361,7 +429,7 @@ def _of_text(source: str, line: int, text: str, label: str = "") -> Iterator[Sai
     for each in calls:
         if each.program == "cd" and each.words:
             folder = posixpath.normpath(posixpath.join(folder, each.words[0]))
-        elif _starter(each):
+        elif _starter(each) or each.program in own:
             words = _words(each, 0, {})
             if words:
                 yield Said(
@@ -408,7 +476,8 @@ def _made_by_images(repo: Repository) -> Iterator[Said]:
                         folder = step.state.workdir
                         words = where.translated(_words(each, 0, step.state.env), folder)
                         source = f"{file.path}:{each.line}"
-                        yield Said(source=source, words=words, is_made=True)
+                        env = _env(where, step.state.env)
+                        yield Said(source=source, words=words, is_made=True, env=env)
 
 
 def _dvc(repo: Repository) -> Iterator[Said]:
@@ -487,21 +556,40 @@ def _entry_points(path: str, text: str) -> Iterator[Said]:
                 yield replace(found, folder=posixpath.dirname(path))
 
 
-def _makefiles(repo: Repository) -> Iterator[Said]:
+def _makefiles(repo: Repository, own: AbstractSet[str]) -> Iterator[Said]:
     for name in ("Makefile", "makefile", "GNUmakefile", "justfile", "Justfile"):
-        target = ""
+        values, target = {"PYTHON": "python"}, ""
+
+        def known(match: re.Match[str], values: Mapping[str, str] = values) -> str:
+            return values.get(match[1] or match[2], match[0])
+
         for number, line in enumerate(repo.lines(name), 1):
-            match = re.match(r"([\w./-]+)\s*:(?!=)", line)
-            if match and not line[:1].isspace():
+            text = _VARIABLE.sub(known, line.strip().lstrip("@-"))
+            given = _GIVEN.fullmatch(text.replace(":=", "=", 1))
+            match = re.match(r"([\w./-]+)[^:=]*:(?!=)", line)
+            if line[:1].isspace():
+                yield from _of_text(name, number, text, target, own) if text else ()
+            elif given:
+                values[given[1]] = given[2].strip("\"'")
+            elif match:
                 target = match[1]
-            elif line[:1].isspace() and line.strip():
-                text = line.strip().lstrip("@-")
-                yield from _of_text(
-                    name, number, re.sub(r"\$[({]PYTHON[)}]", "python", text), target
-                )
 
 
-def _prose(repo: Repository) -> Iterator[Said]:
+def _tasks(repo: Repository, own: AbstractSet[str]) -> Iterator[Said]:
+    """Yield the tasks that pyproject.toml, a Pipfile or pixi.toml names."""
+    for name, path in _TASKS:
+        for label, task in table(repo.toml(name) or {}, *path).items():
+            given = task if isinstance(task, dict) else {"cmd": task}
+            text = given.get("cmd") or given.get("shell") or ""
+            text = shlex.join(map(str, text)) if isinstance(text, list) else text
+            lines = repo.lines(name)
+            line = next((n for n, each in enumerate(lines, 1) if each.startswith(label)), 1)
+            folder = str(given.get("cwd") or given.get("working_dir") or "")
+            for said in _of_text(name, line, text, label, own) if isinstance(text, str) else ():
+                yield replace(said, folder=posixpath.normpath(posixpath.join(folder, said.folder)))
+
+
+def _prose(repo: Repository, own: AbstractSet[str]) -> Iterator[Said]:
     """Yield the commands of fenced blocks of the README, and of `run:` in CI."""
     for name in ("README.md", "readme.md", "Readme.md", "README.rst", "docs/README.md"):
         fenced = False
@@ -509,7 +597,7 @@ def _prose(repo: Repository) -> Iterator[Said]:
             if line.strip().startswith(("```", "~~~")):
                 fenced = not fenced
             elif fenced or line.startswith("    "):
-                yield from _of_text(name, number, line.strip().lstrip("$>").strip())
+                yield from _of_text(name, number, line.strip().lstrip("$>").strip(), "", own)
     for name in repo.every_name:
         if re.fullmatch(r"\.github/workflows/[^/]+\.ya?ml|\.gitlab-ci\.yml", name):
             for number, line in enumerate(repo.lines(name), 1):

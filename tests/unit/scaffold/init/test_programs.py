@@ -75,7 +75,7 @@ def test_the_command_of_a_shape(path: Path, tmp_path: Path) -> None:
         ),
         (
             {"main.py": "open('m.bin')\n", "m.bin": "version https://git-lfs.github.com/spec/v1\n"},
-            "left out: `m.bin` (main.py:1): a pointer of Git LFS, not the file: git lfs pull",
+            "`m.bin` (main.py:1) is a pointer of Git LFS: git lfs pull, before lockstitch build",
         ),
         (
             {"main.py": "open('model.txt', 'w')\n"},
