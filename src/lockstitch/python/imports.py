@@ -9,6 +9,7 @@ settings, uvicorn.run) or by their place (pages of Dash and Streamlit) count as 
 
 import ast
 import enum
+import functools
 import operator
 import posixpath
 import re
@@ -169,15 +170,12 @@ class _Walk:
         text = self._tree.text(path)
         if text is None or len(text) > _LARGEST:
             return
-        module = tree_of(text)
-        if module is None:
-            return
         is_main = path == self._entry.path or posixpath.basename(path) == "__main__.py"
-        reader = _Reader(self._tree.python, is_main=is_main)
-        for name, names, level, line, inner in reader.imports(module):
+        statements, settings, (folder, sure) = _read(text, self._tree.python, is_main=is_main)
+        for name, names, level, line, inner in statements:
             for wanted in self._absolute(path, name, names, level):
                 self._resolve(path, line, wanted, reach=min(inner, reach))
-        for name, line, inner in named(module) if "django" in text else ():
+        for name, line, inner in settings:
             head, dot, last = name.rpartition(".")
             self._resolve(path, line, f"{head}:{last}" if dot else last, reach=min(inner, reach))
             app = name.removesuffix(".apps")
@@ -185,7 +183,6 @@ class _Walk:
             is_whole = len(places) == len(app.split(".")) and not places[-1].endswith(f"{last}.py")
             for part in _PARTS if is_whole else ():
                 self._resolve(path, line, f"{app}:{part}", reach=reach)
-        folder, sure = _pages(module) if "streamlit" in text or "use_pages" in text else ("", False)
         if folder and (sure or path == self._entry.path):
             below = f"{posixpath.join(posixpath.dirname(path), folder)}/"
             for page in self._tree.names:
@@ -318,6 +315,24 @@ def named(module: ast.Module) -> Iterator[tuple[str, int, Reach]]:
                     yield head if head and is_inner else text, each.lineno, reach
 
 
+_Statement = tuple[str, tuple[str, ...], int, int, Reach]
+
+
+@functools.lru_cache(maxsize=4096)  # each program of a repository walks much the same files
+def _read(
+    text: str, python: tuple[int, int], *, is_main: bool
+) -> tuple[tuple[_Statement, ...], tuple[tuple[str, int, Reach], ...], tuple[str, bool]]:
+    """Return a module's imports, what its Django settings name, and its folder of pages."""
+    module = tree_of(text)
+    if module is None:
+        return (), (), ("", False)
+    return (
+        tuple(_Reader(python, is_main=is_main).imports(module)),
+        tuple(named(module)) if "django" in text else (),
+        _pages(module) if "streamlit" in text or "use_pages" in text else ("", False),
+    )
+
+
 def _pages(module: ast.Module) -> tuple[str, bool]:
     """Return the folder of pages beside a file, and whether they are imported at its start.
 
@@ -340,9 +355,6 @@ def _pages(module: ast.Module) -> tuple[str, bool]:
 
 def _module_paths(base: str) -> tuple[str, str]:
     return f"{base}/__init__.py", f"{base}.py"
-
-
-_Statement = tuple[str, tuple[str, ...], int, int, Reach]
 
 
 class _Reader:

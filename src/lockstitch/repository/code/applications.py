@@ -49,6 +49,7 @@ class Code:
 
     path: str
     tree: ast.Module
+    nodes: tuple[ast.AST, ...]  # of the tree, as `ast.walk` gives them
     names: Mapping[str, str]  # what a name in the file stands for, as a whole dotted name
     calls: frozenset[str]  # whole dotted names of what it calls
     relative: bool  # whether it imports from its own package by dots
@@ -85,6 +86,7 @@ def code_of(path: str, text: str) -> Code | None:
     return Code(
         path=path,
         tree=tree,
+        nodes=tuple(ast.walk(tree)),
         names=names_of(tree),
         calls=frozenset(call.name for call in source.calls),
         relative=bool(source.relative),
@@ -212,7 +214,7 @@ def _needs_arguments(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
 
 def _started(code: Code) -> Iterator[Application]:
     """Yield the programs that a file is when it is run: a framework's page, a server, a script."""
-    calls = {dotted(node.func, code.names): node.lineno for node in _calls(code.tree)}
+    calls = {dotted(node.func, code.names): node.lineno for node in _calls(code)}
     imported = {name.partition(".")[0] for name in code.names.values()}
     for kind, facts in _frameworks().items():
         ends = tuple(each for each in facts.get("calls", ()) if each.startswith("."))
@@ -256,8 +258,8 @@ def _top(body: list[ast.stmt]) -> Iterator[ast.stmt]:
                 yield from _top(getattr(node, part, []))
 
 
-def _calls(tree: ast.AST) -> Iterator[ast.Call]:
-    return (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+def _calls(code: Code) -> Iterator[ast.Call]:
+    return (node for node in code.nodes if isinstance(node, ast.Call))
 
 
 def dotted(node: ast.expr, names: Mapping[str, str]) -> str:
@@ -293,7 +295,7 @@ def _port(code: Code, fields: Mapping[str, ast.expr]) -> int:
         for target in node.targets
         if isinstance(target, ast.Name)
     }
-    for call in _calls(code.tree):
+    for call in _calls(code):
         name = dotted(call.func, code.names).rpartition(".")[2]
         if name == "add_argument" and _text(call) in {"--port", "-p"}:
             default = next((k.value for k in call.keywords if k.arg == "default"), None)
@@ -328,7 +330,7 @@ def is_local(code: Code, application: Application) -> bool | None:
     What cannot be told, a host of a variable or a server of another kind, is taken to be open.
     """
     found: bool | None = None
-    for call in _calls(code.tree):
+    for call in _calls(code):
         name = dotted(call.func, code.names)
         if name in {f"{application.name}.run", "uvicorn.run"}:
             given = {keyword.arg: keyword.value for keyword in call.keywords}
@@ -383,7 +385,7 @@ def _health(code: Code, application: Application) -> str:
 def health_of_parts(code: Code, codes: Iterable[Code]) -> str:
     """Return the route of a router in another file by which a file's server is well, or ""."""
     routes: dict[str, str] = {}
-    for call in _calls(code.tree):
+    for call in _calls(code):
         way = call.func.attr if isinstance(call.func, ast.Attribute) else ""
         at = _prefix(call)
         if way not in {"include_router", "register_blueprint"} or not call.args or at is None:
@@ -407,7 +409,7 @@ def _module_of(code: Code) -> str:
 def _routes(code: Code, owners: Mapping[str, str]) -> dict[str, str]:
     """Return the routes that a GET without arguments reaches, whole, by how the code has them."""
     routes: dict[str, str] = {}
-    for node in ast.walk(code.tree):
+    for node in code.nodes:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and _is_free(node):
             for call in node.decorator_list:
                 if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute):
@@ -425,7 +427,7 @@ def _best(routes: Mapping[str, str]) -> str:
 def _assigned_names(code: Code) -> list[tuple[str, ast.expr]]:
     return [
         (target.id, node.value)
-        for node in ast.walk(code.tree)
+        for node in code.nodes
         if isinstance(node, ast.Assign)
         for target in node.targets
         if isinstance(target, ast.Name)
@@ -443,7 +445,7 @@ def _owners(code: Code, application: Application) -> dict[str, str]:
     names = [application.name] if application.name in named else [application.name, *named]
     owners = dict.fromkeys(names, "")
     values = dict(assigned)
-    for call in _calls(code.tree):
+    for call in _calls(code):
         way = call.func.attr if isinstance(call.func, ast.Attribute) else ""
         router = getattr(call.args[0], "id", "") if call.args else ""
         made = values.get(router)

@@ -157,7 +157,7 @@ def _defaults(code: Code) -> Iterator[PathUse]:
     names = {*code.names.values()}
     called = {
         node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-        for node in ast.walk(code.tree)
+        for node in code.nodes
         if isinstance(node, ast.Call)
     }
     called |= {name.rpartition(".")[2] for name in names}
@@ -172,7 +172,7 @@ def _defaults(code: Code) -> Iterator[PathUse]:
 
 
 def _line_of(code: Code, module: str) -> int:
-    for node in ast.walk(code.tree):
+    for node in code.nodes:
         if isinstance(node, ast.Import) and any(a.name.startswith(module) for a in node.names):
             return node.lineno
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(module):
@@ -190,7 +190,7 @@ class _Reader:
         self._attributes: dict[str, ast.expr] = {}
         self._items: dict[str, ast.expr] = {}  # of `config["KEY"] = …`
         self._documented: set[int] = set()
-        for node in ast.walk(code.tree):
+        for node in code.nodes:
             self._take(node)
 
     def _take(self, node: ast.AST) -> None:
@@ -314,7 +314,7 @@ class _Reader:
 
     def parameters(self) -> Iterator[tuple[str, str, int, str]]:
         """Yield the uses of an argument by functions: function, kind, place and argument's name."""
-        for node in ast.walk(self._code.tree):
+        for node in self._code.nodes:
             if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 continue
             names = [each.arg for each in (*node.args.posonlyargs, *node.args.args)]
@@ -380,7 +380,7 @@ class _Reader:
 
     def called(self) -> Iterator[PathUse]:
         """Yield the paths of calls that read or write."""
-        for node in ast.walk(self._code.tree):
+        for node in self._code.nodes:
             if isinstance(node, ast.Call):
                 for kind, argument in self._arguments(node):
                     text = self.value(argument)
@@ -536,7 +536,7 @@ class _Reader:
 
     def named(self) -> Iterator[PathUse]:
         """Yield the literals and joined paths that look like those of files or folders."""
-        for node in ast.walk(self._code.tree):
+        for node in self._code.nodes:
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 text = node.value.removeprefix("./")
                 is_path = _PATHLIKE.fullmatch(text) or SQLITE.fullmatch(text)

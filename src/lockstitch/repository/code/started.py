@@ -19,7 +19,7 @@ _BY_WORDS = frozenset({"asyncio.create_subprocess_exec", "os.execvp", "os.execlp
 def started_by(code: Code) -> list[tuple[str, int]]:
     """Return the programs that a file starts, each once with the line; `sh` for a shell."""
     first: dict[str, int] = {}
-    for node in ast.walk(code.tree):
+    for node in code.nodes:
         if isinstance(node, ast.Call) and (name := _program(code, node)):
             first.setdefault(name, node.lineno)
     return sorted(first.items())

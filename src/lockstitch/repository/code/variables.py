@@ -22,30 +22,28 @@ def variables_of(code: Code) -> list[tuple[str, int]]:
     """Return the variables that a file reads without a default, with the line, each once."""
     with_default = {
         id(value)
-        for node in ast.walk(code.tree)
+        for node in code.nodes
         if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.Or)
         for value in node.values[:-1]
     }
     # `if os.getenv("X"):` and `os.getenv("X") is None` are ready for its absence.
-    tested = {
-        id(each) for node in ast.walk(code.tree) for test in _tests(node) for each in ast.walk(test)
-    }
+    tested = {id(each) for node in code.nodes for test in _tests(node) for each in ast.walk(test)}
     later = {
         id(each)
-        for node in ast.walk(code.tree)
+        for node in code.nodes
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
         for each in ast.walk(node)
         if isinstance(each, ast.Call)
     }
     first: dict[str, int] = {}
-    for node in ast.walk(code.tree):
+    for node in code.nodes:
         name = _read(code, node)
         if name and name not in _USUAL and id(node) not in with_default | tested | later:
             first.setdefault(name, getattr(node, "lineno", 1))
     for name, line in _settings(code):
         first.setdefault(name, line)
-    optional = {_read(code, node) for node in ast.walk(code.tree) if id(node) in tested}
-    optional |= {name for node in ast.walk(code.tree) for name in _ready(code, node)}
+    optional = {_read(code, node) for node in code.nodes if id(node) in tested}
+    optional |= {name for node in code.nodes for name in _ready(code, node)}
     return sorted((name, line) for name, line in first.items() if name not in optional)
 
 
@@ -55,7 +53,7 @@ def arguments_of(code: Code) -> list[str]:
     Those that it takes from `sys.argv` unasked are called by what they are assigned to.
     """
     needed: list[str] = [*_argv(code, code.tree)]
-    for call in (node for node in ast.walk(code.tree) if isinstance(node, ast.Call)):
+    for call in (node for node in code.nodes if isinstance(node, ast.Call)):
         names = [str(n) for arg in call.args if (n := getattr(arg, "value", None))]
         called = dotted(call.func, code.names).rpartition(".")[2]
         given = {keyword.arg: getattr(keyword.value, "value", None) for keyword in call.keywords}

@@ -259,16 +259,18 @@ def _base(
         notes.append(f"`requires-python` is `{asked}`, and the bases have {has}: choose another")
     minor = _fitting(facts, possible or ["3.11"], can_fetch)
     base = load.default_base(minor)
-    _note_other(facts, minor, base, notes)
+    _note_other(facts, minor, base, notes, possible)
     return minor, base
 
 
-def _note_other(facts: Facts, minor: str, base: str, notes: list[str]) -> None:
+def _note_other(
+    facts: Facts, minor: str, base: str, notes: list[str], possible: Sequence[str] = ()
+) -> None:
+    """Say that another Python is named than the images get, and how it is kept where it can be."""
     wanted, source = facts.inputs.python, facts.inputs.python_source
     if wanted and wanted != minor:
         message = f"`{source}` names Python {wanted}, the images get {minor}"
-        can_keep = wanted in load.PYTHONS and not table(facts.document, "tool", "lockstitch")
-        keeps = f"; `lockstitch init --python {wanted}` keeps it" if can_keep else ""
+        keeps = f"; `lockstitch init --python {wanted}` keeps it" if wanted in possible else ""
         notes.append(f"{message}, which `{base}` has{keeps}")
 
 

@@ -1,5 +1,6 @@
 """Which programs a repository has: what it says itself, else what its code is; none is run."""
 
+import functools
 import posixpath
 import re
 import sys
@@ -310,7 +311,7 @@ class _Finder:
         """Say which pages no Dockerfile starts."""
         pages = [
             f"`{application.path}:{application.line}`"
-            for application in self._applications()
+            for application in self._applications
             if application.kind in {*_SHOWN, "dash"}
             and application.path not in used
             and "pages" not in application.path.split("/")
@@ -507,7 +508,7 @@ class _Finder:
     def _servers(self) -> Iterator[Program]:
         """Yield a program for each server or worker, the most likely first."""
         yield from self._django()
-        found = [*self._applications()]
+        found = [*self._applications]
         by_kind: dict[str, list[Application]] = {}
         for each in found:
             if each.kind != "script":
@@ -562,7 +563,11 @@ class _Finder:
             parts |= modules
         return chosen
 
-    def _applications(self) -> Iterator[Application]:
+    @functools.cached_property
+    def _applications(self) -> tuple[Application, ...]:
+        return tuple(self._found_applications())
+
+    def _found_applications(self) -> Iterator[Application]:
         made: dict[str, str] = {}
         first = {name: applications(code) for name, code in self._codes.items()}
         for name, found in first.items():
@@ -610,7 +615,7 @@ class _Finder:
         )
 
     def _application(self, path: str) -> Application | None:
-        return next((e for e in self._applications() if e.path == path), None)
+        return next((e for e in self._applications if e.path == path), None)
 
     def _health_of(self, each: Application) -> str:
         return each.health or health_of_parts(self._codes[each.path], self._codes.values())

@@ -58,7 +58,12 @@ def _feeders(
                 if _is_ready(found, whole) and image not in taken:
                     taken.add(image)
                     used.append(whole)
-                    yield replace(whole, program=replace(whole.program, image=image))
+                    before = f"image `{whole.program.image}`"
+                    yield replace(
+                        whole,
+                        program=replace(whole.program, image=image),
+                        notes=[note.replace(before, f"image `{image}`") for note in whole.notes],
+                    )
                     break
 
 

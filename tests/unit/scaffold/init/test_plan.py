@@ -540,3 +540,16 @@ def test_a_folder_named_like_what_it_needs_is_no_dependency_of_itself(tmp_path: 
     assert decided(tmp_path / "flask", texts)["project"]["name"] == "flask-app"
     assert decided(tmp_path / "pytest", texts)["project"]["name"] == "pytest-app"
     assert decided(tmp_path / "web", texts)["project"]["name"] == "web"
+
+
+@pytest.mark.parametrize(
+    ("requires", "named", "keeps"), [(">=3.11", "3.12", True), (">=3.13.99", "3.13", False)]
+)
+def test_how_a_python_is_kept_is_said_where_a_base_has_it(
+    requires: str, named: str, *, keeps: bool, tmp_path: Path
+) -> None:
+    text = f'[project]\nname = "a"\nversion = "1"\nrequires-python = "{requires}"\n'
+    root = write_files(tmp_path, {"pyproject.toml": text, ".python-version": f"{named}\n"})
+    found = plan.plan(root, can_fetch=lambda _: False)
+    (note,) = [note for note in found.notes if f"names Python {named}, the images get" in note]
+    assert note.endswith(f"; `lockstitch init --python {named}` keeps it") is keeps

@@ -315,6 +315,18 @@ def test_a_server_waits_for_no_training(tmp_path: Path) -> None:
 API = "from fastapi import FastAPI\napp = FastAPI()\n"
 
 
+def test_what_is_said_of_an_image_names_it_as_it_is_called(tmp_path: Path) -> None:
+    api = f"{API}import json\njson.load(open('kept/state.json'))\n"
+    retrain = (
+        "import json\nif __name__ == '__main__':\n    json.dump({}, open('kept/state.json', 'w'))\n"
+        "    open('run.log', 'w')\n"
+    )
+    images, notes = planned(tmp_path, {"api.py": api, "retraining_job.py": retrain})
+    assert {*images} == {"serve", "train"}
+    (note,) = [each for each in notes if "may write beside its code" in each]
+    assert note.startswith("image `train` ")
+
+
 def test_a_server_includes_no_model_that_nothing_here_can_write(tmp_path: Path) -> None:
     """Training needs data that is not in the repository: waiting for its model would not end."""
     api = f"{API}import joblib\njoblib.load('m/m.pkl')\n"
