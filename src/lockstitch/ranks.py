@@ -136,7 +136,11 @@ def facts() -> dict[str, Any]:
 
 def _fingerprint() -> dict[str, Any]:
     """Return the fingerprint of this interpreter by runtime/fingerprint.py."""
+    path = sys.path[:]
+    # Ray puts its own copies of two packages there, which are Ray's files.
+    sys.path[:] = [each for each in path if os.path.basename(each) != "thirdparty_files"]
     document: dict[str, Any] = _loaded(_script(), "lockstitch_fingerprint")["fingerprint"]()
+    sys.path[:] = path
     return document
 
 
@@ -424,9 +428,13 @@ def _by_ray(timeout: float, driver: str) -> list[dict[str, Any]]:
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    ray.init(
-        address=os.environ.get("RAY_ADDRESS", "auto"), logging_level="ERROR", log_to_driver=False
-    )
+    address = os.environ.get("RAY_ADDRESS", "auto")
+    try:
+        ray.init(address=address, logging_level="ERROR", log_to_driver=False)
+    except (OSError, RuntimeError, ValueError) as error:  # as of another version of Ray or Python
+        reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
+        message = f"Ray at {address} did not answer: {reason}"
+        raise RankSilent(message) from error
     with open(__file__, encoding="utf-8") as handle:
         source = handle.read()
 
@@ -445,6 +453,7 @@ def _by_ray(timeout: float, driver: str) -> list[dict[str, Any]]:
         ).remote(source, _script()): node
         for node in nodes
     }
+    mine, own = facts(), OF_A_DRIVER  # while the nodes read theirs
     done, missing = ray.wait([*waiting], num_returns=len(waiting), timeout=timeout)
     if missing:
         named = ", ".join(_node(waiting[each]) for each in missing)
@@ -453,7 +462,6 @@ def _by_ray(timeout: float, driver: str) -> list[dict[str, Any]]:
     everyone = [{**json.loads(ray.get(each)), "node": _node(waiting[each])} for each in done]
     ray.shutdown()
     # Ray gives its workers threads, processors and settings of their own: the driver has others.
-    mine, own = facts(), OF_A_DRIVER
     if driver:
         with open(driver, encoding="utf-8") as handle:
             mine, own = json.load(handle), OF_A_SUBMITTER

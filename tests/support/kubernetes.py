@@ -144,7 +144,9 @@ class Kubernetes:
 
     def pod(self, namespace: str, name: str, phase: str, state: dict[str, Any]) -> None:
         """Set how a pod is: as its kubelet does."""
-        container = {"name": "train", "image": "x", "imageID": "x", "ready": phase == "Running"}
+        words = ("get", "pod", name, "-n", namespace, "-o", "jsonpath={.spec.containers[0].name}")
+        container: dict[str, Any] = {"name": self.ask(*words), "image": "x", "imageID": "x"}
+        container["ready"] = phase == "Running"
         status = {
             "phase": phase,
             "containerStatuses": [container | {"restartCount": 0, "state": state}],

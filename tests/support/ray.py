@@ -105,12 +105,13 @@ class Ray:
 
 
 @contextlib.contextmanager
-def running(environment: Path, port: int, dashboard: int) -> Iterator[Ray]:
+def running(environment: Path, port: int, dashboard: int, client: int = 0) -> Iterator[Ray]:
     """Run a head and a second node of an environment, and end whatever was started."""
     folder = Path(tempfile.mkdtemp(prefix="ray"))
     ray = Ray(folder, port, dashboard)
     try:
-        head = ("--head", "--port", str(port), "--dashboard-port", str(dashboard))
+        head = ["--head", "--port", str(port), "--dashboard-port", str(dashboard)]
+        head += ["--ray-client-server-port", str(client or free_port())]
         ray.start(environment, "head", *head)
         ray.join(environment, "second")
         yield ray

@@ -201,3 +201,38 @@ def test_a_program_alone_needs_no_connection() -> None:
     done = run(1)
     assert done[0].returncode == 0
     assert "rank 0 works" in done[0].stdout
+
+
+def test_a_cluster_of_ray_that_does_not_answer_is_one_line(tmp_path: Path) -> None:
+    # As Ray says it: the last line has the reason.
+    util = tmp_path / "ray" / "util"
+    util.mkdir(parents=True)
+    (util / "__init__.py").write_text("")
+    (util / "scheduling_strategies.py").write_text("NodeAffinitySchedulingStrategy = None\n")
+    (tmp_path / "ray" / "__init__.py").write_text(
+        "def init(**_):\n    raise ConnectionAbortedError('of a server:\\n\\nno such port\\n')\n"
+    )
+    done = subprocess.run(
+        ["python", FILE, "--ray", "--", *STARTED],
+        env={**os.environ, "PYTHONPATH": str(tmp_path), "RAY_ADDRESS": "ray://head:10001"},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    message = "error: Ray at ray://head:10001 did not answer: no such port\n"
+    assert (done.returncode, done.stdout, done.stderr) == (88, "", message)
+
+
+def test_packages_that_ray_brings_in_its_own_folder_are_rays_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("thirdparty_files", "other"):
+        info = tmp_path / folder / f"of_{folder}-1.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: of-{folder}\nVersion: 1\n")
+        (info / "RECORD").write_text("")
+        monkeypatch.syspath_prepend(tmp_path / folder)
+    before = sys.path[:]
+    names = {name for name in ranks.facts()["facts"] if name.startswith("package.of-")}
+    assert names == {"package.of-other"}
+    assert sys.path == before

@@ -3,14 +3,18 @@
 kubectl knows the cluster and its logins; nothing else of ours talks to an API server.
 """
 
+import argparse
 import json
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from lockstitch import clock, environ, process
 from lockstitch.cluster.job import Job
 from lockstitch.errors import LockstitchError, printable
 from lockstitch.progress import say
+from lockstitch.runtime import ray_job
 
 _POLL, _SAY = 1.0, 30.0  # seconds
 _RANK = "batch.kubernetes.io/job-completion-index"
@@ -22,6 +26,20 @@ _HOPELESS = frozenset(
         *("CreateContainerConfigError", "CreateContainerError", "RunContainerError"),
     }
 )
+_CHUNK = 1 << 20  # bytes
+# In the pod: packs what is newer than the report of the ranks, which comes last.
+_PACK = f"""\
+import os, sys, tarfile
+top, report, *outputs = sys.argv[1:]
+os.chdir(top)
+began = os.stat(report).st_mtime
+with tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as archive:
+    for folder, _, names in (entry for output in outputs for entry in os.walk(output)):
+        for path in sorted(os.path.join(folder, name) for name in names):
+            if path != report and os.lstat(path).st_ctime >= began:
+                archive.add(path)
+    archive.add(report, {ray_job.REPORT!r})
+"""
 
 
 def run(
@@ -55,9 +73,31 @@ def run(
         raise
     if reason:
         say(f"job `{name}`: {reason}")
-    if code == 0 and job.spec.outputs:
-        say(f"outputs are in the volume `{name}-outputs`")
     return code
+
+
+def fetch(job: Job, name: str, manifest: str, python: str, report: str) -> None:
+    """Bring the outputs of the job that ended well from its volume, and the report of its ranks.
+
+    A pod of the image that has the volume gives them, and is deleted. Raises LockstitchError when
+    it does not start, or they do not come whole.
+    """
+    kubectl, outputs = _Kubectl(job, name), [output.rstrip("/") for output in job.spec.outputs]
+    options = argparse.Namespace(output=outputs, folder=str(job.folder), into=str(job.project.root))
+    words = ("exec", f"{name}-reader", "--", python, "-I", "-c", _PACK, "/app", report, *outputs)
+    try:
+        kubectl.call("apply", "-f", "-", stdin=manifest)
+        kubectl.call("wait", "--for=condition=Ready", "--timeout=300s", f"pod/{name}-reader")
+        with tempfile.TemporaryFile() as archive:
+            for data in kubectl.stream(*words):
+                archive.write(data)
+            archive.seek(0)
+            whole = ray_job.unpack(archive, options)
+    finally:
+        kubectl.call("delete", "pod", f"{name}-reader", "--ignore-not-found", "--wait=false")
+    if not whole:
+        message = f"the outputs of job `{name}` did not come whole; its volume has them"
+        raise LockstitchError(message, hint=f"kubectl describe job {name}")
 
 
 class _Kubectl:
@@ -71,6 +111,10 @@ class _Kubectl:
 
     def call(self, *words: str, stdin: str = "") -> str:
         return process.run([self._program, *self._space, *words], stdin=stdin).stdout
+
+    def stream(self, *words: str) -> Iterator[bytes]:
+        argv: list[str | Path] = [self._program, *self._space, *words]
+        return process.stream(argv, cwd=self._folder, env=environ.child(), longest=_CHUNK)
 
     def apply(self, manifests: str) -> None:
         """Apply the job's manifests."""

@@ -1,11 +1,14 @@
 """Kubernetes: the manifests of an image, to apply with kubectl or kustomize.
 
-A server becomes a Deployment with a Service, a PodDisruptionBudget and a HorizontalPodAutoscaler;
-any other image a Job, indexed where it has several ranks. Nothing here talks to a cluster:
-`kubectl.py` does.
-Source: the Kubernetes API reference, versions apps/v1, batch/v1, autoscaling/v2, policy/v1.
+A server becomes a Deployment with a Service, a PodDisruptionBudget and a HorizontalPodAutoscaler,
+or an InferenceService of KServe; any other image a Job, indexed where it has several ranks. With
+KubeRay the two are a RayService and a RayJob. Nothing here talks to a cluster: `kubectl.py` does.
+Source: the Kubernetes API reference, versions apps/v1, batch/v1, autoscaling/v2, policy/v1; KServe
+0.20, serving.kserve.io/v1beta1; KubeRay 1.7, ray.io/v1.
 """
 
+import shlex
+import tomllib
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,24 +16,35 @@ import yaml
 
 from lockstitch.cluster.job import Job, check_files
 from lockstitch.errors import LockstitchError
+from lockstitch.lock import file
 from lockstitch.python import size
+from lockstitch.python.model import BESIDE
+from lockstitch.webpage import plain
 
-_PYTHON = "/app/.venv/bin/python"
-_CHECK = "/lockstitch"  # where a Job's pods find the check of their ranks
-_PORT = 29500
+PYTHON = "/app/.venv/bin/python"
+READER = "reader"  # a pod beside the manifests, which gives what a job's volume has
 _DRAIN = 5  # seconds that a server goes on while its endpoint is being removed
 _GRACE = 60  # seconds that it then has to end its requests
 _MOST = 10  # replicas of a server, at most
+# Ray's own `sh -c` and `bash`, and what KubeRay writes for them.
+_SHELL = ("bash", "coreutils", "dash", "grep", "wget")
+
+
+class _Whole(yaml.SafeDumper):
+    """Writes what stands in several places in each of them."""
+
+    def ignore_aliases(self, _: object) -> bool:
+        return True
 
 
 def manifests(job: Job, reference: str) -> dict[str, str]:
     """Return the manifests of an image as file names and YAML, with a kustomization.yaml.
 
     `reference` is the image by digest. Raises LockstitchError for an image without a user number,
-    which a cluster cannot prove to be another one than root.
+    which a cluster cannot prove to be another one than root, and for what KubeRay cannot start.
     """
-    documents = _server(job, reference) if job.spec.port else _training(job, reference)
-    texts = {f"{name}.yaml": _yaml(document) for name, document in documents.items()}
+    documents = _documents(job, reference)
+    texts = {f"{name}.yaml": yaml_of(documents[name]) for name in documents if name != READER}
     kustomization: dict[str, Any] = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
@@ -38,20 +52,17 @@ def manifests(job: Job, reference: str) -> dict[str, str]:
     if job.target.namespace:
         kustomization["namespace"] = job.target.namespace
     kustomization["resources"] = sorted(texts)
-    return {**texts, "kustomization.yaml": _yaml(kustomization)}
+    return {**texts, "kustomization.yaml": yaml_of(kustomization)}
 
 
-def _yaml(document: Mapping[str, Any]) -> str:
-    return yaml.safe_dump(document, sort_keys=False, width=100)
+def reader(job: Job, reference: str) -> str:
+    """Return the manifest of a pod that has the volume of a job's outputs, and waits."""
+    return yaml_of(_documents(job, reference)[READER])
 
 
-def _named(job: Job, kind: str, version: str, suffix: str = "") -> dict[str, Any]:
-    name = name_of(job)
-    labels = {"app.kubernetes.io/name": name, "app.kubernetes.io/managed-by": "lockstitch"}
-    metadata: dict[str, Any] = {"name": name + suffix, "labels": labels}
-    if job.target.namespace:
-        metadata["namespace"] = job.target.namespace
-    return {"apiVersion": version, "kind": kind, "metadata": metadata}
+def yaml_of(document: Mapping[str, Any]) -> str:
+    """Return a document as YAML, without references within it."""
+    return yaml.dump(document, Dumper=_Whole, sort_keys=False, width=100)
 
 
 def name_of(job: Job) -> str:
@@ -60,43 +71,70 @@ def name_of(job: Job) -> str:
     return text[:50].strip("-")
 
 
-def _labels(job: Job) -> dict[str, str]:
-    return {"app.kubernetes.io/name": name_of(job)}
+def volume_of(job: Job) -> str:
+    """Return the name of the claim of a job's outputs.
+
+    A claim cannot be changed: one that many nodes write to has another name.
+    """
+    return f"{name_of(job)}-outputs" + ("-shared" if _is_shared(job) else "")
 
 
-def _pod(job: Job, reference: str, container: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the common part of a server's and a job's pods."""
+def report_of(job: Job) -> str:
+    """Return where rank 0 writes what the ranks are, from /app: beside the outputs."""
+    return f"{job.spec.outputs[0].rstrip('/')}/.lockstitch-ranks.json"
+
+
+def _is_shared(job: Job) -> bool:
+    return job.target.tasks > 1 or job.target.operator == "kuberay"
+
+
+def _documents(job: Job, reference: str) -> dict[str, dict[str, Any]]:
+    """Return the documents of an image by name, each with a name and labels."""
+    target, spec, name = job.target, job.spec, name_of(job)
     user, group = _user(job)
-    volumes: list[dict[str, Any]] = [{"name": "tmp", "emptyDir": {}}]
-    mounts = [{"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108 -- of the container
-    environment = [{"name": "LOCKSTITCH_IMAGE", "value": job.digest}]
-    return {
-        "automountServiceAccountToken": False,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": user,
-            "runAsGroup": group,
-            "fsGroup": group,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "containers": [
-            {
-                "name": job.spec.name.replace(".", "-").replace("_", "-"),
-                "image": reference,
-                "imagePullPolicy": "IfNotPresent",
-                **container,
-                "env": environment + list(container.get("env", ())),
-                "resources": _resources(job),
-                "securityContext": {
-                    "allowPrivilegeEscalation": False,
-                    "readOnlyRootFilesystem": True,
-                    "capabilities": {"drop": ["ALL"]},
-                },
-                "volumeMounts": mounts + list(container.get("volumeMounts", ())),
-            }
-        ],
-        "volumes": volumes,
-    }
+    if BESIDE in spec.outputs:
+        message = f"`outputs` of `{spec.name}` has `.`, and a volume there would hide the code"
+        raise LockstitchError(message, hint='name folders, as in outputs = ["models"]')
+    memory = size.parse(target.memory) if target.memory else 0
+    of_ray = _of_ray(job) if target.operator == "kuberay" else {}
+    text = plain(
+        "cluster/kubernetes.yaml.j2",
+        job=job,
+        target=target,
+        spec=spec,
+        name=name,
+        user=user,
+        group=group,
+        reference=reference,
+        memory=f"{(memory or 1_000_000_000) // 1_000_000}M",
+        outputs=[output.rstrip("/") for output in spec.outputs],
+        volume=volume_of(job),
+        shared=_is_shared(job),
+        container=spec.name.replace(".", "-").replace("_", "-"),
+        python=PYTHON,
+        # A task of Ray on each node compares them: `run --on` a target of Ray.
+        check={} if spec.port or of_ray else check_files(),
+        report=["--report", f"/app/{report_of(job)}"] if spec.outputs else [],
+        allow=[word for each in target.allow for word in ("--allow", each)],
+        drain=_DRAIN,
+        grace=_GRACE,
+        most=max(_MOST, target.replicas),
+        seconds=_seconds(target.time) if target.time else 0,
+        **of_ray,
+    )
+    documents: dict[str, dict[str, Any]] = yaml.safe_load(text)
+    del documents["common"]
+    labels = {"app.kubernetes.io/name": name, "app.kubernetes.io/managed-by": "lockstitch"}
+    for document in documents.values():
+        own = document.pop("metadata", {})
+        metadata = {"name": name, "labels": labels, **own}
+        if target.namespace:
+            metadata["namespace"] = target.namespace
+        parts = {key: document.pop(key) for key in ("apiVersion", "kind")}
+        rest = dict(document)
+        document.clear()
+        document.update({**parts, "metadata": metadata, **rest})
+    return documents
 
 
 def _user(job: Job) -> tuple[int, int]:
@@ -109,158 +147,28 @@ def _user(job: Job) -> tuple[int, int]:
     return int(user), int(group) if group.isdigit() else int(user)
 
 
-def _resources(job: Job) -> dict[str, Any]:
-    """Return requests, and limits of memory and GPUs alone: a limit on CPUs only slows a pod."""
-    memory = size.parse(job.target.memory) if job.target.memory else 0
-    requests = {
-        "cpu": str(job.target.cpus_per_task or 1),
-        "memory": f"{(memory or 1_000_000_000) // 1_000_000}M",
-    }
-    limits = {"memory": requests["memory"]}
-    if job.target.gpus_per_node:
-        limits["nvidia.com/gpu"] = str(job.target.gpus_per_node)
-    return {"requests": requests, "limits": limits}
+def _of_ray(job: Job) -> dict[str, str]:
+    """Return the version of Ray in an image, and the application that it serves.
 
-
-# --- a server
-
-
-def _server(job: Job, reference: str) -> dict[str, dict[str, Any]]:
-    container: dict[str, Any] = {
-        "ports": [{"name": "http", "containerPort": job.spec.port}],
-        **_probes(job),
-        # The image has no shell: its own Python waits until no request comes any more.
-        "lifecycle": {"preStop": {"exec": {"command": _waits()}}},
-        "volumeMounts": [
-            {"name": f"output-{n}", "mountPath": f"/app/{name.rstrip('/')}"}
-            for n, name in enumerate(job.spec.outputs)
-        ],
-    }
-    if job.arguments:
-        container["args"] = list(job.command)
-    pod = _pod(job, reference, container)
-    pod["volumes"] += [
-        {"name": f"output-{n}", "emptyDir": {}} for n, _ in enumerate(job.spec.outputs)
-    ]
-    pod["terminationGracePeriodSeconds"] = _DRAIN + _GRACE
-    labels = _labels(job)
-    replicas = job.target.replicas
-    deployment = _named(job, "Deployment", "apps/v1") | {
-        "spec": {
-            "replicas": replicas,
-            "selector": {"matchLabels": labels},
-            "strategy": {"rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
-            "template": {"metadata": {"labels": labels}, "spec": pod},
-        }
-    }
-    service = _named(job, "Service", "v1") | {
-        "spec": {
-            "selector": labels,
-            "ports": [{"name": "http", "port": 80, "targetPort": "http"}],
-        }
-    }
-    budget = _named(job, "PodDisruptionBudget", "policy/v1") | {
-        "spec": {"maxUnavailable": 1, "selector": {"matchLabels": labels}}
-    }
-    scaler = _named(job, "HorizontalPodAutoscaler", "autoscaling/v2") | {
-        "spec": {
-            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name_of(job)},
-            "minReplicas": replicas,
-            "maxReplicas": max(_MOST, replicas),
-            "metrics": [
-                {
-                    "type": "Resource",
-                    "resource": {
-                        "name": "cpu",
-                        "target": {"type": "Utilization", "averageUtilization": 75},
-                    },
-                }
-            ],
-        }
-    }
-    return {
-        "deployment": deployment,
-        "service": service,
-        "disruption-budget": budget,
-        "autoscaler": scaler,
-    }
-
-
-def _waits() -> list[str]:
-    return [_PYTHON, "-I", "-c", f"import time; time.sleep({_DRAIN})"]
-
-
-def _probes(job: Job) -> dict[str, Any]:
-    """Return startup, readiness and liveness probes of the health route, or of the port."""
-    way: dict[str, Any] = {"tcpSocket": {"port": "http"}}
-    if job.spec.health:
-        way = {"httpGet": {"path": job.spec.health, "port": "http"}}
-    return {
-        "startupProbe": {**way, "periodSeconds": 2, "failureThreshold": 60},
-        "readinessProbe": {**way, "periodSeconds": 5, "timeoutSeconds": 3, "failureThreshold": 2},
-        "livenessProbe": {**way, "periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 3},
-    }
-
-
-# --- a training
-
-
-def _training(job: Job, reference: str) -> dict[str, dict[str, Any]]:
-    name, ranks = name_of(job), job.target.tasks
-    claim = _named(job, "PersistentVolumeClaim", "v1", "-outputs") | {
-        "spec": {
-            "accessModes": ["ReadWriteOnce" if ranks == 1 else "ReadWriteMany"],
-            "resources": {"requests": {"storage": "10Gi"}},
-        }
-    }
-    container: dict[str, Any] = {
-        "volumeMounts": [
-            {
-                "name": "outputs",
-                "mountPath": f"/app/{output.rstrip('/')}",
-                "subPath": output.rstrip("/"),
-            }
-            for output in job.spec.outputs
-        ],
-    }
-    if job.arguments:
-        container["args"] = list(job.command)
-    documents: dict[str, dict[str, Any]] = {}
-    if ranks > 1:
-        container["env"] = [
-            {"name": "MASTER_ADDR", "value": f"{name}-0.{name}"},
-            {"name": "MASTER_PORT", "value": str(_PORT)},
-            {"name": "WORLD_SIZE", "value": str(ranks)},
-        ]
-        allow = [word for each in job.target.allow for word in ("--allow", each)]
-        container["command"] = [_PYTHON, f"{_CHECK}/ranks.py", *allow, "--", *job.command]
-        container.pop("args", None)
-        container["volumeMounts"].append({"name": "check", "mountPath": _CHECK, "readOnly": True})
-        documents["check"] = _named(job, "ConfigMap", "v1", "-check") | {"data": check_files()}
-        documents["service"] = _named(job, "Service", "v1") | {
-            "spec": {
-                "clusterIP": "None",
-                "publishNotReadyAddresses": True,
-                "selector": {"job-name": name},
-            }
-        }
-    pod = _pod(job, reference, container)
-    pod["restartPolicy"] = "Never"
-    if job.spec.outputs:
-        pod["volumes"].append(
-            {"name": "outputs", "persistentVolumeClaim": {"claimName": f"{name}-outputs"}}
-        )
-        documents["outputs"] = claim
-    spec: dict[str, Any] = {"backoffLimit": 3 if job.target.requeue else 0}
-    if ranks > 1:
-        pod["volumes"].append({"name": "check", "configMap": {"name": f"{name}-check"}})
-        pod["subdomain"] = name
-        spec |= {"completionMode": "Indexed", "completions": ranks, "parallelism": ranks}
-    if job.target.time:
-        spec["activeDeadlineSeconds"] = _seconds(job.target.time)
-    spec["template"] = {"metadata": {"labels": _labels(job)}, "spec": pod}
-    documents["job"] = _named(job, "Job", "batch/v1") | {"spec": spec}
-    return documents
+    Raises LockstitchError for an image that KubeRay cannot start.
+    """
+    project, spec = job.project, job.spec
+    missing = [name for name in _SHELL if name not in project.packages]
+    if missing and project.base.startswith(("debian:", "cpython:")):
+        message = f"KubeRay starts images through bash, and the base lacks {', '.join(missing)}"
+        names = ", ".join(f'"{name}"' for name in sorted({*project.packages, *_SHELL}))
+        raise LockstitchError(message, hint=f"[tool.lockstitch.base] packages = [{names}]")
+    locked = tomllib.loads((project.root / file.pylock_name(spec.name)).read_text("utf-8"))
+    versions = [one["version"] for one in locked["packages"] if one["name"] == "ray"]
+    if not versions:
+        message = f"the image `{spec.name}` has no Ray, which KubeRay starts"
+        raise LockstitchError(message, hint="uv add 'ray[default]', then lockstitch lock")
+    application = next((word for word in job.command[2:] if ":" in word), "")
+    if spec.port and (job.command[:2] != ("serve", "run") or not application):
+        message = f"the command of `{spec.name}` names no application of Ray Serve"
+        raise LockstitchError(message, hint='command = ["serve", "run", "api:application"]')
+    entrypoint = shlex.join(job.command)
+    return {"ray": versions[0], "application": application, "entrypoint": entrypoint}
 
 
 def _seconds(text: str) -> int:

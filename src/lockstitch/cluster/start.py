@@ -16,7 +16,7 @@ from lockstitch.cluster import kubectl, kubernetes, slurm
 from lockstitch.cluster.job import REPORT, Job, helpers, write_helpers
 from lockstitch.cluster.slurm import Places
 from lockstitch.errors import LockstitchError
-from lockstitch.fingerprint import model
+from lockstitch.fingerprint import live, model
 from lockstitch.image import project_wheel
 from lockstitch.lock import file
 from lockstitch.oci.model import Image
@@ -152,9 +152,10 @@ def on_ray(
     Returns the exit code of the check, or of the program. Raises LockstitchError when the image
     has no Ray.
     """
-    python = Path(command.env["VIRTUAL_ENV"]) / "bin" / "python"
-    needs, add = ("ray.job_submission", "ray[default]") if job.is_submitted else ("ray", "ray")
-    if process.run([python, "-c", f"import {needs}"], env=command.env, check=False).code != 0:
+    venv = Path(command.env["VIRTUAL_ENV"])
+    python = live.python_of(venv)
+    needs, add = ("aiohttp", "ray[default]") if job.is_submitted else ("ray", "ray")
+    if not (live.site_of(venv) / needs).is_dir():  # to import Ray takes a second
         message = f"the image `{job.spec.name}` has no {add}, which its driver and nodes must share"
         raise LockstitchError(message, hint=f"uv add '{add}', then lockstitch lock")
     _refuse_unreachable(job)
@@ -168,9 +169,11 @@ def on_ray(
     code = start(Command(words=(*words, "--"), cwd=job.folder, env=command.env))
     if code != 0:
         return code
-    code = record.run(job.project, job.spec, command, start, progress)
+    known = _report(report)
+    own, ranks = known.get("fingerprint"), known.get("ranks")
+    read = model.of_document(own, REPORT) if isinstance(own, dict) else None
+    code = record.run(job.project, job.spec, command, start, progress, read)
     path = job.project.root / job.spec.record
-    ranks = _report(report).get("ranks")
     if code == 0 and job.spec.record and path.is_file() and isinstance(ranks, list):
         record.write(replace(record.read(path), ranks=tuple(ranks)), path)
     return code
@@ -237,11 +240,21 @@ def kubernetes_files(job: Job) -> dict[str, str]:
 
 
 def on_kubernetes(job: Job, show: Callable[[str], object], patience: float) -> int:
-    """Run an image's command as a Job, and return its exit code; Ctrl-C deletes the Job.
+    """Run an image's command as a Job, bring its outputs and its record, return its exit code.
 
-    Raises LockstitchError as `kubectl.run` does.
+    Ctrl-C deletes the Job. Raises LockstitchError as `kubectl.run` and `kubectl.fetch` do.
     """
-    return kubectl.run(job, kubernetes.name_of(job), kubernetes_files(job), show, patience)
+    if job.target.operator == "kuberay":
+        message = f"`{job.target.name}` is for KubeRay, which runs a RayJob that kubectl applies"
+        raise LockstitchError(message, hint=f"lockstitch export target {job.target.name}")
+    before, started = record.Remote.of(job.project, job.spec, job.command), clock.monotonic()
+    name, reference, report = kubernetes.name_of(job), _reference(job), job.folder / ray_job.REPORT
+    report.unlink(missing_ok=True)
+    code = kubectl.run(job, name, kubernetes.manifests(job, reference), show, patience)
+    if code == 0 and job.spec.outputs:
+        manifest = kubernetes.reader(job, reference)
+        kubectl.fetch(job, name, manifest, kubernetes.PYTHON, kubernetes.report_of(job))
+    return _ended(job, before, code, report, started)
 
 
 def _report(path: Path) -> Mapping[str, object]:

@@ -128,6 +128,7 @@ class TargetSpec:
     registry: str = ""  # where nodes pull the image: `registry.example.com/team/churn`
     namespace: str = ""  # Kubernetes
     replicas: int = 2  # Kubernetes: of a server
+    operator: str = ""  # Kubernetes: whose resources are written: "kserve", "kuberay"
 
     @property
     def tasks(self) -> int:

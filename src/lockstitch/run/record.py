@@ -205,17 +205,26 @@ class _Before:
     token: str
 
 
-def run(project: Project, spec: ImageSpec, command: Command, start: Run, progress: Reporter) -> int:
+def run(
+    project: Project,
+    spec: ImageSpec,
+    command: Command,
+    start: Run,
+    progress: Reporter,
+    fingerprint: Fingerprint | None = None,
+) -> int:
     """Run a command, write its run record when it ended well, and return its exit code.
 
-    `start` runs it to its end. The environment and the inputs are read before it starts.
+    `start` runs it to its end. The environment, where `fingerprint` is not it, and the inputs are
+    read before it starts.
     """
     if not spec.record:
         return start(command)
     path = project.root / spec.record
     folder = programs.folder(project, spec)
     with progress.task(f"fingerprint of {spec.name}", 0):
-        before = _before(project, spec, command)
+        fingerprint = fingerprint or live.interpreter(folder, command.env)
+        before = _before(project, spec, command, fingerprint)
     with tempfile.TemporaryDirectory(prefix="lockstitch-run-") as scratch:
         target = Path(scratch) / "imported.json"
         followed = imports.traced(before.command, folder, target)
@@ -280,8 +289,9 @@ def _asked(names: Sequence[str], env: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _before(project: Project, spec: ImageSpec, command: Command) -> _Before:
-    fingerprint = live.interpreter(programs.folder(project, spec), command.env)
+def _before(
+    project: Project, spec: ImageSpec, command: Command, fingerprint: Fingerprint
+) -> _Before:
     commit = git.commit(project.root).digest
     words = (*spec.started[:1], *command.words[1:])
     record = RunRecord(

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,15 @@ elif words[:2] == ["get", "job"]:
     done = step >= len(story["pods"]) - 1
     status = {"conditions": story["end"] if done else []}
     print(json.dumps({"metadata": {"uid": "u1"}, "status": status}))
+elif words[0] == "exec":  # in the pod, whose /app is the folder `volume`
+    import subprocess
+    script, top, *rest = words[words.index("-c") + 1 :]
+    done = subprocess.run([sys.executable, "-I", "-c", script, folder + "/volume", *rest],
+        stdout=subprocess.PIPE)
+    sys.stdout.buffer.write(done.stdout[: story.get("most")])
+    sys.exit(done.returncode)
+elif words[0] == "wait" and story.get("no-reader"):
+    sys.exit("error: timed out waiting for the condition on pods/churn-train-reader")
 elif words[0] == "logs":
     print("\\n".join(story.get("log", [])))
     sys.stdout.flush()
@@ -82,9 +92,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def run(folder: Path, story: dict[str, object], patience: float = 0) -> tuple[int, list[str]]:
-    (folder / "story").write_text(json.dumps(story))
-    job = Job(
+def job_in(folder: Path) -> Job:
+    return Job(
         project=Project(
             root=folder,
             name="churn",
@@ -103,8 +112,12 @@ def run(folder: Path, story: dict[str, object], patience: float = 0) -> tuple[in
         image=None,
         folder=folder,
     )
+
+
+def run(folder: Path, story: dict[str, object], patience: float = 0) -> tuple[int, list[str]]:
+    (folder / "story").write_text(json.dumps(story))
     shown: list[str] = []
-    return kubectl.run(job, "churn-train", MANIFESTS, shown.append, patience), shown
+    return kubectl.run(job_in(folder), "churn-train", MANIFESTS, shown.append, patience), shown
 
 
 def calls(folder: Path) -> list[list[str]]:
@@ -112,9 +125,7 @@ def calls(folder: Path) -> list[list[str]]:
 
 
 @pytest.mark.slow
-def test_a_job_is_applied_followed_and_ends_with_its_code(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_job_is_applied_followed_and_ends_with_its_code(folder: Path) -> None:
     waits = pod("p", {"waiting": {"reason": "ContainerCreating"}})
     pods = [[], [waits], [pod("p", {"running": {}})], [pod("p", ended(0))]]
     code, shown = run(folder, {"pods": pods, "end": COMPLETE, "log": ["epoch 1", "epoch 2"]})
@@ -127,7 +138,45 @@ def test_a_job_is_applied_followed_and_ends_with_its_code(
     assert calls(folder)[0][2:] == deleted
     asked = next(each for each in calls(folder) if "pods" in each)
     assert asked[asked.index("--selector") + 1] == "controller-uid=u1", "of no former job"
-    assert "outputs are in the volume `churn-train-outputs`" in capsys.readouterr().err
+
+
+def fetch(folder: Path, **story: object) -> None:
+    """Fetch from a volume with an old output, new ones and the report between them."""
+    (folder / "story").write_text(json.dumps({"pods": [[]], **story}))
+    models = folder / "volume" / "models"
+    models.mkdir(parents=True)
+    (models / "old.bin").write_bytes(b"of another run")
+    time.sleep(0.05)
+    (models / ".lockstitch-ranks.json").write_text('{"ranks": []}')
+    (models / "deep").mkdir()
+    (models / "deep" / "weights.bin").write_bytes(bytes(range(256)) * 5000)
+    (models / "link").symlink_to("/etc/hostname")
+    report = "models/.lockstitch-ranks.json"
+    kubectl.fetch(job_in(folder), "churn-train", "kind: Pod\n", "python", report)
+
+
+def test_what_a_job_wrote_comes_from_its_volume(folder: Path) -> None:
+    fetch(folder)
+    assert (folder / "models/deep/weights.bin").read_bytes() == bytes(range(256)) * 5000
+    assert sorted(path.name for path in (folder / "models").iterdir()) == ["deep"]
+    assert json.loads((folder / ".lockstitch" / "ranks.json").read_text()) == {"ranks": []}
+    told = [each[2:] for each in calls(folder)]
+    assert (folder / "applied").read_text() == "kind: Pod\n"
+    assert [each[0] for each in told] == ["apply", "wait", "exec", "delete"]
+    assert told[3] == ["delete", "pod", "churn-train-reader", "--ignore-not-found", "--wait=false"]
+
+
+@pytest.mark.parametrize("most", [0, 512, 700_000, 1_280_000])
+def test_outputs_that_do_not_come_whole_are_said(folder: Path, most: int) -> None:
+    with pytest.raises(LockstitchError, match="did not come whole; its volume has them"):
+        fetch(folder, most=most)
+    assert calls(folder)[-1][2] == "delete"
+
+
+def test_a_reader_that_does_not_start_is_deleted(folder: Path) -> None:
+    with pytest.raises(LockstitchError, match="timed out waiting"):
+        fetch(folder, **{"no-reader": True})
+    assert calls(folder)[-1][2] == "delete"
 
 
 def test_the_code_of_the_rank_that_failed_is_the_jobs(
