@@ -338,11 +338,7 @@ def _images(
         left_out |= dict.fromkeys(contents.left_out)
         yield from contents.notes
         if program.asks:
-            words = " ".join(f"{n} {n[2:].upper()}" if n[:2] == "--" else n for n in program.asks)
-            yield (
-                f"`{program.path}` needs arguments, which no file of this folder gives: "
-                f"lockstitch run {program.image} -- {words}"
-            )
+            yield _asking(program)
         for name, where in contents.absent.items():
             absent.setdefault(name, (where, writer_of(name, contents, every)))
         why = (program.reason, *contents.reasons)
@@ -355,11 +351,7 @@ def _images(
         yield from _default_groups(facts, groups)
     for name, image in tables_of_images:
         yield Table(path=("tool", "lockstitch", "images", name), values=image)
-    for name, (where, writer) in absent.items():
-        alike = "" if writer else nearest(name, found.repo.every_name)
-        what = f"image `{writer}` writes it" if writer else "not in this folder"
-        what += f", which has `{alike}`" if alike else ""
-        left_out[f"`{name}` ({where}): {what}"] = None
+    left_out |= dict.fromkeys(_lacked(absent, known))
     yield from (f"left out: {each}" for each in left_out)
     yield from proposed(facts, found, known.programs)
     built = {name for name, _ in tables_of_images}
@@ -372,6 +364,25 @@ def _images(
     )
     if {"train", "serve"} <= built and not told and not has_model:
         yield "once training has written a model, add it to the `include` of the image `serve`"
+
+
+def _asking(program: Program) -> str:
+    words = " ".join(f"{n} {n[2:].upper()}" if n[:2] == "--" else n for n in program.asks)
+    return (
+        f"`{program.path}` needs arguments, which no file of this folder gives: "
+        f"lockstitch run {program.image} -- {words}"
+    )
+
+
+def _lacked(absent: Mapping[str, tuple[str, str]], known: _Known) -> Iterator[str]:
+    """Yield what images read and do not get, each with where it is read and why it is not there."""
+    for name, (where, writer) in absent.items():
+        if writer and any(covered(name, contents.include) for contents in known.every):
+            continue  # said of the image that waits for it
+        alike = "" if writer else nearest(name, known.found.repo.every_name)
+        what = f"image `{writer}` writes it" if writer else "not in this folder"
+        what += f", which has `{alike}`" if alike else ""
+        yield f"`{name}` ({where}): {what}"
 
 
 def _default_groups(facts: Facts, groups: Iterable[str]) -> Iterator[Table]:

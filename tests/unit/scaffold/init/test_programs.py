@@ -310,6 +310,18 @@ def test_a_server_waits_for_no_training(tmp_path: Path) -> None:
     assert images["serve"]["include"] == ["api.py", "m/m.pkl", "train.py", "tune.py"]
     told = "image `serve` includes `m/m.pkl`, which image `train` writes"
     assert f"{told}: lockstitch run train, then lockstitch build" in notes
+    assert [note for note in notes if note.startswith("left out")] == []
+
+
+def test_what_a_server_waits_for_is_not_left_out_of_another_image(tmp_path: Path) -> None:
+    """The training comes past code that reads the model, too."""
+    model = "import joblib\n\n\ndef load():\n    return joblib.load('m/m.pkl')\n"
+    train = "import joblib, model\nif __name__ == '__main__':\n    joblib.dump(1, 'm/m.pkl')\n"
+    texts = {"api.py": f"{API}import model\n", "model.py": model, "train.py": train}
+    images, notes = planned(tmp_path, texts)
+    assert "m/m.pkl" in images["serve"]["include"]
+    (note,) = [note for note in notes if "m/m.pkl" in note]
+    assert note.startswith("image `serve` includes `m/m.pkl`, which image `train` writes: ")
 
 
 API = "from fastapi import FastAPI\napp = FastAPI()\n"
