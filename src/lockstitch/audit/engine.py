@@ -13,10 +13,12 @@ from lockstitch.errors import LockstitchError
 from lockstitch.repository.files import Repository
 from lockstitch.repository.text.lines import Edit
 from lockstitch.suppressions import Suppression, suppressions
+from lockstitch.table import first_of
 from lockstitch.values import frozen
 
 _NOWHERE = "."  # the path of a finding about no file
 _REPORTS = "https://github.com/lockstitch/lockstitch/issues"
+_NAMED = 2  # files like the one of a finding
 _MOST_ROUNDS = 20  # one fix may need another's result
 
 
@@ -85,12 +87,28 @@ def audit(
     codes = tuple(rule.__name__ for rule in rules)
     kept, suppressed = _suppressed(repo, chosen, codes, known, settings)
     return Report(
-        findings=tuple(sorted(kept, key=lambda finding: finding.order)),
+        findings=tuple(sorted(_merged(kept), key=lambda finding: finding.order)),
         skips=tuple(skips[key] for key in sorted(skips)),
         suppressed=suppressed,
         rules=codes,
         files=len(repo.names),
     )
+
+
+def _merged(findings: Sequence[Finding]) -> Iterator[Finding]:
+    """Yield findings, one for what near copies of a file have on one line."""
+    alike: dict[tuple[object, ...], list[Finding]] = {}
+    for finding in findings:
+        name = finding.path.rpartition("/")[2]
+        same = (finding.code, name, finding.line, finding.column, finding.message)
+        alike.setdefault(same if finding.line else (finding,), []).append(finding)
+    for each in alike.values():
+        first, *others = sorted(each, key=lambda finding: (finding.path.count("/"), finding.path))
+        if others:
+            names = first_of([f"`{finding.path}`" for finding in others], _NAMED)
+            edits = tuple(edit for finding in each for edit in finding.fix)
+            first = replace(first, message=f"{first.message}, as in {names}", fix=edits)
+        yield first
 
 
 def _outcomes(rule: type[Rule], repo: Repository, settings: Settings) -> Iterator[Finding | Skip]:

@@ -498,10 +498,12 @@ def how_to_get(project: Project, image: ImageSpec, path: str) -> str:
     """Return the command that brings a file that an image wants and the project lacks, or ""."""
     if (project.root / f"{path}.dvc").is_file():
         return f"dvc pull {path}.dvc"
-    for each in project.images:
-        written = any(path.startswith(f"{o.rstrip('/')}/") for o in each.outputs)
-        if each.name != image.name and not each.port and written:
+    jobs = [each for each in project.images if each.name != image.name and not each.port]
+    for each in jobs:
+        if any(path.startswith(f"{output.rstrip('/')}/") for output in each.outputs):
             return f"lockstitch run {each.name}"
+    if beside := next((each.name for each in jobs if BESIDE in each.outputs), ""):
+        return f"lockstitch run {beside}"
     return "train first, or take the pattern out of `include`" if path.startswith("models/") else ""
 
 

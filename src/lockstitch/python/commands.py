@@ -29,6 +29,8 @@ _RUNNERS = {
     "mpirun",
     "ipython",
 }
+# Of these, those that see the script's folder alone, unless `python -m` runs them.
+_ALONE = {"streamlit", "torchrun", "accelerate"}
 _OPTION_MODULES = {
     "flask": ("--app", "-A"),
     "celery": ("-A", "--app"),
@@ -62,9 +64,9 @@ def _python(
         if option == "-m" and words:
             module = words.pop(0)
             program = module.removesuffix(".__main__").replace("_", "-")
-            known = _program(
-                program.replace("torch.distributed.run", "torchrun"), words, roots, env, folder
-            )
+            program = program.replace("torch.distributed.run", "torchrun")
+            seen = (folder, *roots) if program in _ALONE else roots
+            known = _program(program, words, seen, env, folder)
             return known or Entry(module=module, roots=(folder, *roots))
         if option == "-c":
             return None
@@ -96,8 +98,11 @@ def _program(
         return Entry(module=module, roots=(own, *roots))
     if program in _RUNNERS:
         script = next((w for w in words if w.endswith((".py", ".ipynb"))), "")
+        if not script and program == "fastapi":  # takes the folder of a package as well
+            folders = [w.rstrip("/") for w in words[1:] if "/" in w and not w.startswith("-")]
+            script = next((f"{name}/__init__.py" for name in folders), "")
         if script:
-            return _script(script, (folder, *roots), folder)
+            return _script(script, roots if program in _ALONE else (folder, *roots), folder)
         module = _value(words, "-m") or _value(words, "--module")
         return Entry(module=module, roots=(folder, *roots)) if module else None
     if program in _OPTION_MODULES:

@@ -121,6 +121,23 @@ def test_findings_come_in_the_order_of_their_places(tmp_path: Path) -> None:
     assert (found.count(Severity.ERROR), found.fixable, found.files) == (3, 3, 2)
 
 
+def test_copies_of_a_file_have_one_finding_and_all_of_them_are_fixed(tmp_path: Path) -> None:
+    names = ["b/x.txt", "x.txt", "a/x.txt", "a/y.txt", "c/x.txt"]
+    (tmp_path / "p").mkdir()
+    for number, name in enumerate(names):
+        path = tmp_path / "p" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"bad\n{number}\n")
+    repo = Repository(tmp_path / "p", names, tracked=None)
+    report = engine.audit(repo, [AAA001], Settings(), CODES)
+    assert [(finding.path, finding.message) for finding in report.findings] == [
+        ("a/y.txt", "`bad` is here"),
+        ("x.txt", "`bad` is here, as in `a/x.txt`, `b/x.txt` and 1 more"),
+    ]
+    fixed = engine.fix(repo, [AAA001], Settings(), CODES)
+    assert len(fixed.changes) == len(names)
+
+
 def test_only_one_file(tmp_path: Path) -> None:
     repo = write(tmp_path, a="bad\n", b="bad\n")
     assert [e.path for e in report(repo, AAA001, only=("b.txt",)).findings] == ["b.txt"]

@@ -287,6 +287,8 @@ class _Reader:
 
     def _named(self, node: ast.Name | ast.Attribute, depth: int) -> str | None:
         """Return the value of a name or attribute, here or in the file that defines it."""
+        if isinstance(node, ast.Attribute) and node.attr == "instance_path":
+            return "instance"  # of Flask
         if isinstance(node, ast.Name):
             if node.id in self._values:
                 return self.value(self._values[node.id], depth + 1)

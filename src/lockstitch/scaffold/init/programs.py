@@ -98,6 +98,7 @@ _STARTED = frozenset({"uvicorn", "gunicorn", "hypercorn", "flask", "streamlit", 
 _BINDS = re.compile(r"-b|--bind\b|-c|--config\b")
 # What a word that names a folder stands behind.
 _TAKES_FOLDER = re.compile(r"^python|^-d$|^-{1,2}[\w-]*(?:dir|directory|folder|path|root|chdir)$")
+_FLASK_PORT = re.compile(r"(?m)^\s*(?:export\s+)?FLASK_RUN_PORT\s*=\s*[\"']?(\d+)")
 _NEW_HEALTH = "1.19"  # the first Streamlit with /_stcore/health
 _SHOWN = frozenset({"streamlit", "gradio", "chainlit", "panel"})  # pages, whatever their names
 _APIS = frozenset({"asgi", "wsgi", "sanic"})
@@ -648,6 +649,9 @@ class _Finder:
             port = pointed[0].port
         if each.by in {"asgi", "wsgi"} and not each.port and not pointed:
             port = default if each.by == "asgi" else 8000
+        if each.kind == "flask" and not each.port and not pointed:
+            text = self._repo.text(".flaskenv") or ""
+            port = int(found[1]) if (found := _FLASK_PORT.search(text)) else port
         needs = dict(_NEEDED.get(each.kind, {}))
         command, env = self._command(each, port, needs)
         if each.by == "streamlit":

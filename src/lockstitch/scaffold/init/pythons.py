@@ -15,6 +15,7 @@ Named = tuple[str, str]  # a minor version and the file that names it
 
 _VERSION = re.compile(r"(?<![\d.])(3\.\d{1,2})(?:\.\d+)?(?![\d])")
 _EXACT = re.compile(r"\s*(?:={1,3}|~=)?\s*(3\.\d{1,2})(?:\.(?:\d+|\*))*\s*")
+_IN_TAG = re.compile(r"python(3\.\d{1,2})(?![\d])")  # of images of uv and others
 _PYTHON_IMAGE = re.compile(r"(?:^|/)python$|python3?$|uvicorn-gunicorn|/lambda/python")
 _PIN = re.compile(r"(\s*[A-Za-z0-9._-]+\s*(?:\[[^\]]*\])?\s*)={2,3}\s*([0-9][\w.]*)\s*(;.*)?")
 _REQUIRES = re.compile(r"""(?m)^(\s*requires-python\s*=\s*)(["'])([^"'\n]*)\2""")
@@ -60,8 +61,9 @@ def _dockerfiles(repo: Repository) -> Iterator[Named]:
     for image in image_files(repo):
         for built in image.products:
             reference = built.reference
-            if reference is not None and _PYTHON_IMAGE.search(reference.path):
-                match = _VERSION.search(reference.tag)
+            if reference is not None:
+                of_python = _PYTHON_IMAGE.search(reference.path)
+                match = (_VERSION if of_python else _IN_TAG).search(reference.tag)
                 if match:
                     yield match[1], image.path
 
