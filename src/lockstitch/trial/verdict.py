@@ -16,7 +16,11 @@ _INSTALL = re.compile(r"\bpip3? install (?:-U |--upgrade )*[`'\"]?(?!pip\b)([A-Z
 _REQUIRED = re.compile(r"([\w-]+) is required for [\w.]+\. You must install")
 _LIBRARY = re.compile(r"(?:ImportError|OSError): (\S+?\.so[\w.]*): cannot open shared object file")
 _SYMBOL = re.compile(r"(?:ImportError|OSError): .*version `((?:GLIBC|GLIBCXX|CXXABI)_[\d.]+)' not")
-_FILE = re.compile(r"\[Errno 2\] No such file or directory: '([^'\n]+)'")
+_FILE = re.compile(
+    r"(?:\[Errno 2\] No such file or directory: '|FileNotFoundError: (?=[\w./~-]+\.\w+$))"
+    r"([^'\n]+)",
+    re.MULTILINE,
+)
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _SHELLS = frozenset({"sh", "bash"})
 _FRAME = 400  # characters of a traceback before its last line
@@ -54,6 +58,14 @@ _SERVICES = (
         r"(?:Connection refused|Name or service not known|name resolution)"
     ),
 )
+# A host of another machine, by the words of urllib3, httpx, aiohttp, urllib and gaierror.
+_HOST = re.compile(
+    r"Failed to resolve '(?P<one>[\w.-]+\.[a-z]+)'"
+    r"|ConnectionPool\(host='(?P<two>[\w.-]+\.[a-z]+)', port=\d+\)[^\n]*(?:Max retries|timed out)"
+    r"|Cannot connect to host (?P<three>[\w.-]+\.[a-z]+):"
+)
+_NO_HOST = re.compile(r"(?:URLError: <urlopen error|ConnectError:|gaierror:) ?\[Errno -[235]\]")
+_ADDRESS = re.compile(r"https?://([\w.-]+\.[a-z]{2,})")
 _BENTO = re.compile(r"NotFound: no Models with name '([^']+)' (?:exist|found)")
 _SECRETS = re.compile(
     r"No secrets found\. Valid paths for a secrets\.toml|StreamlitSecretNotFoundError"
@@ -87,6 +99,8 @@ _HINTS = {
     "symbol": "choose a base whose C library has {name}",
     "program": "add the package that has `{name}`: to a group of {table}, "
     "or one of Debian to `packages` in [tool.lockstitch.base]",
+    "host": "this machine does not reach it: start {image} where it is reached, or put what it "
+    "fetches into the project",
     "folder": 'outputs = ["{inside}"] in {table}',
     "variable": "give it where a container is started; "
     "here: lockstitch try {image} --env {name}=VALUE",
@@ -141,9 +155,14 @@ def _unset(output: str) -> Iterator[tuple[int, str]]:
             yield match.start(), "CHAINLIT_AUTH_SECRET"
 
 
+def plain(output: str) -> str:
+    """Return a program's output without colours."""
+    return _COLOUR.sub("", output)
+
+
 def lacks(output: str) -> list[Lack]:
     """Return the lacks that a program's output tells, the last failure first, each once."""
-    output = _COLOUR.sub("", output)
+    output = plain(output)
     seen: list[tuple[int, Lack]] = []
     for kind, pattern in (
         ("module", _MODULE),
@@ -171,6 +190,12 @@ def lacks(output: str) -> list[Lack]:
         for match in service.finditer(output):
             place = f"{match['host']}:{match['port']}".rstrip(":")
             seen.append((match.start(), Lack(kind="service", name=place)))
+    hosts = {m[m.lastgroup or 0]: m.start() for m in _HOST.finditer(output)}
+    if not hosts and (gone := _NO_HOST.search(output)):
+        named = [m[1] for m in _ADDRESS.finditer(output)]
+        hosts = dict.fromkeys(named[-1:], gone.start())
+    local = {lack.name.partition(":")[0] for _, lack in seen if lack.kind == "service"}
+    seen += [(at, Lack(kind="host", name=host)) for host, at in hosts.items() if host not in local]
     models = [(m.start(), Lack(kind="model", name=m[1])) for m in _BENTO.finditer(output)]
     if models:  # its store is looked at first
         seen = [(at, lack) for at, lack in seen if "/bentoml/models/" not in lack.name]

@@ -29,6 +29,21 @@ from lockstitch.trial.verdict import Lack, folders_written, lacks
             *("symbol", "GLIBC_2.38"),
         ),
         ("FileNotFoundError: [Errno 2] No such file or directory: 'c.yaml'\n", "file", "c.yaml"),
+        ("\x1b[31mFileNotFoundError\x1b[39m: ../data/a.parquet\n", "file", "../data/a.parquet"),
+        (
+            (
+                "ConnectionError: HTTPSConnectionPool(host='data.example.org', port=443): Max "
+                "retries exceeded with url: /x.csv\n"
+            ),
+            *("host", "data.example.org"),
+        ),
+        (
+            (
+                "read_csv('https://data.example.org/x.csv')\n"
+                "urllib.error.URLError: <urlopen error [Errno -2] Name or service not known>\n"
+            ),
+            *("host", "data.example.org"),
+        ),
         ("exec `gunicorn`: No such file or directory\n", "program", "gunicorn"),
         ("PermissionError: [Errno 13] Permission denied: '/app/logs'\n", "folder", "/app/logs"),
         ("OSError: [Errno 30] Read-only file system: 'mlruns'\n", "folder", "mlruns"),

@@ -219,9 +219,16 @@ def _run(options: argparse.Namespace, lines: list[str]) -> int:
     if not all(verdict.is_good for verdict in trials.values()):
         if options.json:
             _show(session, built, {}, clock.monotonic() - started, trials, as_json=True)
-        failed = sorted(name for name, verdict in trials.items() if not verdict.is_good)
-        message = f"built, and they do not start: {', '.join(failed)}"
-        raise LockstitchError(message, hint=f"lockstitch try {failed[0]}")
+        from lockstitch.cli.commands import try_
+
+        specs = [each.prepared.spec for each in built]
+        raise_all(
+            [
+                try_.refusal(project, spec, trials[spec.name])
+                for spec in sorted(specs, key=lambda spec: spec.name)
+                if spec.name in trials and not trials[spec.name].is_good
+            ]
+        )
     if engine:
         _load(session, engine, built, options)
     about = Documents(layout=layout, fresh=documents if shallow else {})

@@ -35,7 +35,7 @@ from lockstitch.progress import say
 from lockstitch.python.model import BESIDE, ImageSpec, Project
 from lockstitch.trial import rootfs
 from lockstitch.trial.start import Answered, Trial, Verdict, start
-from lockstitch.trial.verdict import Lack
+from lockstitch.trial.verdict import Lack, plain
 
 SECONDS = 60.0
 REST = "words to add to the command"  # what stands after `--`
@@ -52,6 +52,8 @@ OPTIONS = (
     COMMON,
 )
 _SHOWN = 40  # lines of output
+_WIDE = 160  # characters of a program's last error
+_ERROR = re.compile(r"(?:[a-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit|Interrupt|NotFound\w*)\b: .")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -173,6 +175,16 @@ def show(project: Project, spec: ImageSpec, verdict: Verdict) -> str:
     for line in _mended(spec, verdict.writes):
         say(line)
     return f"{spec.name}: {_words(spec, verdict)}"
+
+
+def refusal(project: Project, spec: ImageSpec, verdict: Verdict) -> LockstitchError:
+    """Return the error for an image that was built and does not start, with the first remedy."""
+    errors = [line for line in plain(verdict.output).splitlines() if _ERROR.match(line)]
+    why = f": `{printable(errors[-1].strip(), _WIDE)}`" if errors and verdict.code else ""
+    remedies = [_remedy(project, spec, lack) for lack in verdict.lacks]
+    remedies += _mended(spec, verdict.writes)
+    hint = remedies[0] if remedies else f"lockstitch try {spec.name}"
+    return LockstitchError(f"image `{spec.name}` is built, and does not start{why}", hint=hint)
 
 
 def _remedy(project: Project, spec: ImageSpec, lack: Lack) -> str:

@@ -3,6 +3,7 @@
 import re
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from lockstitch import files
@@ -19,7 +20,7 @@ from lockstitch.scaffold.init.contents import Contents, contents_of, covered
 from lockstitch.scaffold.init.edit import Table, edit
 from lockstitch.scaffold.init.facts import Facts, version_of
 from lockstitch.scaffold.init.groups import proposed, settled
-from lockstitch.scaffold.init.programs import Found, Program, find
+from lockstitch.scaffold.init.programs import Found, Program, find, shell_lines
 from lockstitch.scaffold.init.steps import complete, is_model, writer_of
 from lockstitch.table import first_of
 from lockstitch.values import frozen
@@ -41,6 +42,7 @@ _IGNORED = (
     *(".lockstitch/", ".venv/", "__pycache__/"),
     *(".mypy_cache/", ".pytest_cache/", ".ruff_cache/"),
 )
+_NOTEBOOKS = 12  # of which the data is looked for
 _REMOTE = re.compile(r"(?m)^\s*-?\s*repo:\s*(?!local|meta|builtin)\S")
 
 
@@ -73,6 +75,13 @@ class _Known:
     @classmethod
     def of(cls, facts: Facts, minor: str) -> "_Known":
         found = find(facts, minor)
+        if found.programs and found.programs[0].kind == "notebook":
+            # Of several notebooks one whose data is here, the likeliest.
+            several = [*found.programs, *found.others][:_NOTEBOOKS]
+            best = min(several, key=lambda each: bool(contents_of(facts, found, each).absent))
+            others = [each for each in (*found.programs, *found.others) if each is not best]
+            notes = (*found.notes, *shell_lines(found.repo, best))
+            found = replace(found, programs=(best,), others=tuple(others), notes=notes)
         made = [contents_of(facts, found, program) for program in found.programs]
         return cls(found=found, every=complete(facts, found, made))
 

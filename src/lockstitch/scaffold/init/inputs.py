@@ -52,6 +52,7 @@ _NO_WORDS = {
 _DEEPEST = 4  # folders down to a list of requirements
 _MOST = 20_000  # files of a project that are looked at
 _SHOWN = 12
+_INSTALLERS = frozenset({"pip", "setuptools", "wheel", "uv", "poetry"})
 _SERVERS = frozenset({"fastapi", "uvicorn", "starlette"})  # the image that serves gets them
 _SCRIPT = re.compile(r"(?m)^# /// script$\s(?P<content>(^#(| .*)$\s)+)^# ///$")
 
@@ -290,9 +291,10 @@ def _undeclared(
         _take_below(inputs, place, lists)
     if not inputs.dependencies and not inputs.groups:
         _take_scripts(inputs, place)
+    me = of_requirement(setup.texts.get("name", ""))
     for text, where in place.installed:
         line = usable(text, f"`{where}`", inputs.notes)
-        if line and of_requirement(line) not in {"pip", "setuptools", "wheel", "uv", "poetry"}:
+        if line and of_requirement(line) not in {*_INSTALLERS, me}:
             there = {of_requirement(dependency) for dependency in inputs.dependencies}
             there |= {of_requirement(line) for lines in inputs.groups.values() for line in lines}
             if of_requirement(line) not in there:

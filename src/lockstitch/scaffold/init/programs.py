@@ -31,7 +31,18 @@ from lockstitch.scaffold.init.said import Said
 from lockstitch.values import frozen
 
 _APART = frozenset(
-    {"test", "tests", "testing", "docs", "doc", "examples", "example", "notebooks", "notebook"}
+    {
+        ".ipynb_checkpoints",
+        "test",
+        "tests",
+        "testing",
+        "docs",
+        "doc",
+        "examples",
+        "example",
+        "notebooks",
+        "notebook",
+    }
     | {"node_modules", "site-packages", "venv", ".venv", "env", "benchmarks", "third_party"}
     | {"vendor", "build", "dist", ".github", "migrations", "fixtures", "alembic", "ci"}
     | {"archive", "archived", "legacy", "deprecated", "old", "backup"}
@@ -185,7 +196,6 @@ def find(facts: Facts, python: str) -> Found:
             frozenset(codes), lambda name: texts.get(name) or repo.text(name), version, installed
         )
         programs, finder.others = _notebooks([n for n in texts if n in codes])
-        finder.notes += _shell_lines(repo, programs)
     return Found(
         repo=repo,
         codes=codes,
@@ -225,17 +235,16 @@ def _notebooks(names: Sequence[str]) -> tuple[list[Program], list[Program]]:
     return found[:1], found[1:]
 
 
-def _shell_lines(repo: Repository, programs: Sequence[Program]) -> Iterator[str]:
+def shell_lines(repo: Repository, program: Program) -> Iterator[str]:
     """Yield the first line of a notebook that starts a shell, which bases do not have."""
-    for program in programs:
-        for number, line in enumerate(repo.lines(program.path), 1):
-            match = re.match(r"""\s*"!\s*(\w[^"\\]*)""", line)
-            if match:
-                yield (
-                    f"`{program.path}:{number}` starts a shell, which the base lacks: take out "
-                    f"`!{match[1].strip()}`"
-                )
-                break
+    for number, line in enumerate(repo.lines(program.path), 1):
+        match = re.match(r"""\s*"!\s*(\w[^"\\]*)""", line)
+        if match:
+            yield (
+                f"`{program.path}:{number}` starts a shell, which the base lacks: take out "
+                f"`!{match[1].strip()}`"
+            )
+            break
 
 
 class _Finder:

@@ -51,6 +51,12 @@ def project(facts: Facts, minor: str) -> Iterator[Table | str]:
     values: dict[str, Any] = {"name": name, "version": version or "0.1.0"}
     values |= {"description": texts["description"]} if "description" in texts else {}
     values["requires-python"] = _requires_python(facts, minor)
+    asked = facts.setup.texts.get("requires-python") or facts.inputs.requires_python
+    if asked not in {"", values["requires-python"], facts.project.get("requires-python")}:
+        yield (
+            f"Python `{asked}` is allowed, and the images have {minor} alone: "
+            f"`{values['requires-python']}` is what is locked"
+        )
     values["dependencies"] = dependencies(facts)
     extras = facts.setup.extras | facts.inputs.extras
     values |= {"optional-dependencies": extras} if extras else {}
@@ -140,16 +146,32 @@ def is_of(top: str, names: Collection[str]) -> bool:
 
 
 def _requires_python(facts: Facts, minor: str) -> str:
-    """Return the project's bounds on Python, else from `minor` upward."""
-    asked = facts.project.get("requires-python") or facts.setup.texts.get("requires-python")
-    asked = asked or facts.inputs.requires_python
-    if isinstance(asked, str) and asked:
+    """Return the project's bounds on Python, else from `minor` upward.
+
+    Those of another file than pyproject.toml begin at `minor`: what no image has need not fit.
+    """
+    own = facts.project.get("requires-python")
+    if isinstance(own, str) and own:
+        return own
+    asked = facts.setup.texts.get("requires-python") or facts.inputs.requires_python
+    is_fresh = facts.manager == "uv" and not facts.folder.has("uv.lock")
+    if asked and not (is_fresh and _fits(minor, asked)):
         return asked
     if facts.manager == "uv" and facts.inputs.is_pinned:  # versions of one time fit one Python
         return f"=={minor}.*"
+    if asked:
+        bounds = [each.strip() for each in asked.split(",")]
+        return ",".join([f">={minor}", *(each for each in bounds if each.startswith(("<", "!=")))])
     lowest = min(minor, facts.minor or minor, key=lambda each: int(each.partition(".")[2]))
     # Poetry wants every dependency to run on all of it, and many have an upper bound of their own.
     return f">={lowest},<4.0" if facts.manager == "poetry" else f">={lowest}"
+
+
+def _fits(minor: str, asked: str) -> bool:
+    """Return whether bounds on Python are a range that a minor version is in."""
+    from packaging.specifiers import SpecifierSet
+
+    return "=" not in re.sub(r"[<>!]=", "", asked) and f"{minor}.99" in SpecifierSet(asked)
 
 
 def dependencies(facts: Facts) -> list[str]:

@@ -150,7 +150,7 @@ def test_a_setup_py_project_that_compiles(tmp_path: Path) -> None:
     document = decided(tmp_path, texts)
     assert document["build-system"]["build-backend"] == "setuptools.build_meta"
     assert document["project"]["dependencies"] == ["numpy==1.23.*", "click==8"]
-    assert document["project"]["requires-python"] == ">=3.8"
+    assert document["project"]["requires-python"] == ">=3.11"
     assert "hatch" not in document["tool"]
 
 
@@ -553,3 +553,19 @@ def test_how_a_python_is_kept_is_said_where_a_base_has_it(
     found = plan.plan(root, can_fetch=lambda _: False)
     (note,) = [note for note in found.notes if f"names Python {named}, the images get" in note]
     assert note.endswith(f"; `lockstitch init --python {named}` keeps it") is keeps
+
+
+@pytest.mark.parametrize(
+    ("asked", "pins", "written"),
+    [
+        (">=3.6", "a==1\nb==2\n", "==3.11.*"),
+        (">=3.6,<3.13,!=3.9.*", "a\nb==2\n", ">=3.11,<3.13,!=3.9.*"),
+        ("==3.8.*", "a==1\nb==2\n", "==3.8.*"),
+    ],
+)
+def test_what_no_image_has_need_not_be_locked(
+    tmp_path: Path, asked: str, pins: str, written: str
+) -> None:
+    setup = f"[metadata]\nname = c\n[options]\npython_requires = {asked}\n"
+    texts = {"setup.cfg": setup, "c/__init__.py": "", "requirements.txt": pins}
+    assert decided(tmp_path, texts)["project"]["requires-python"] == written

@@ -463,6 +463,17 @@ def test_a_notebook_is_run_where_there_is_no_other_program(tmp_path: Path) -> No
     assert "programs without an image: `nb/01 look.ipynb`" in made.notes
 
 
+def test_of_several_notebooks_one_runs_whose_data_is_here(tmp_path: Path) -> None:
+    texts = {
+        "nb/01_train.ipynb": NOTEBOOK.replace("x.csv", "gone.csv"),
+        "nb/02_look.ipynb": NOTEBOOK,
+        "data/x.csv": "1\n",
+    }
+    made = plan.plan(write_files(tmp_path, texts))
+    image = document_of(made)["tool"]["lockstitch"]["images"]["notebook"]
+    assert image["command"] == ["ipython", "02_look.ipynb"]
+
+
 def test_a_notebook_beside_a_program_is_no_program(tmp_path: Path) -> None:
     texts = {"a.ipynb": NOTEBOOK, "main.py": "import idna\nprint(idna)\n"}
     root = write_files(tmp_path, texts)

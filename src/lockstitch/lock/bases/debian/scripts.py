@@ -76,7 +76,7 @@ def _rules() -> _Rules:
     )
 
 
-def check(name: str, version: str, controls: Mapping[str, bytes]) -> list[LockstitchError]:
+def check(name: str, version: str, controls: Mapping[str, bytes]) -> LockstitchError | None:
     """Return an error for a package that would not work without its maintainer scripts."""
     for script in _RUN:
         needed = [
@@ -89,8 +89,8 @@ def check(name: str, version: str, controls: Mapping[str, bytes]) -> list[Lockst
             message = f"`{name} {version}` needs its {script}, and no script of a package is run: "
             message += f"`{shown}`" + (f" {does}" if does else "")
             hint = f"leave out of `packages` what needs {name}, or use a base of a registry"
-            return [LockstitchError(message, hint=hint)]
-    return []
+            return LockstitchError(message, hint=hint)
+    return None
 
 
 def alternatives(controls: Mapping[str, bytes]) -> list[Alternative]:

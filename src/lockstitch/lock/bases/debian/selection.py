@@ -3,7 +3,7 @@
 import functools
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import field, fields
 from pathlib import Path
@@ -189,7 +189,12 @@ def select(  # noqa: PLR0913 -- where to and where from, each by name
             added = index.extend(every, chosen, packages, SCRIPTS_ONLY)
         fetcher.fetch(downloads(release_name, added, source), progress)
         if scripts_matter:
-            _refuse_scripts(added, store)
+            refused = _refused(added, store)
+            with_it = {
+                name: index.extend(every, chosen, [name], SCRIPTS_ONLY)
+                for name in (packages if refused else ())
+            }
+            raise_all(_refusals(refused, with_it))
             for note in _without_shell(added, packages, store):
                 talk.say(note)
         store.put_record(_ADDED, more_key, [_row(package) for package in added])
@@ -202,9 +207,9 @@ def select(  # noqa: PLR0913 -- where to and where from, each by name
     )
 
 
-def _refuse_scripts(packages: Sequence[DebianPackage], store: Store) -> None:
-    """Raise LockstitchError with each package that would not work without its scripts."""
-    problems: list[LockstitchError] = []
+def _refused(packages: Sequence[DebianPackage], store: Store) -> dict[str, LockstitchError]:
+    """Return an error by name for each package that would not work without its scripts."""
+    problems: dict[str, LockstitchError] = {}
     for package in packages:
         title = f"{package.name} {package.version}"
         data = store.read(package.digest) or b""
@@ -212,8 +217,27 @@ def _refuse_scripts(packages: Sequence[DebianPackage], store: Store) -> None:
             controls = deb.controls(deb.parts(data, title))
         except deb.DAMAGED as error:
             raise deb.unreadable(title, error) from error
-        problems += scripts.check(package.name, package.version, controls)
-    raise_all(problems)
+        if problem := scripts.check(package.name, package.version, controls):
+            problems[package.name] = problem
+    return problems
+
+
+def _refusals(
+    refused: Mapping[str, LockstitchError], with_it: Mapping[str, Sequence[DebianPackage]]
+) -> list[LockstitchError]:
+    """Return an error for each package that was asked for and comes with a refused one."""
+    comes = {
+        name: [p.name for p in packages if p.name in refused] for name, packages in with_it.items()
+    }
+    left = json.dumps([name for name in comes if not comes[name]])
+    hint = f"packages = {left} in [tool.lockstitch.base], or use a base of a registry"
+    problems = []
+    for name, causes in comes.items():
+        if causes:
+            worst = refused[name if name in refused else causes[0]]
+            others = "" if name in refused else f"`{name}` comes with what cannot be added: "
+            problems.append(LockstitchError(f"{others}{worst.message}", hint=hint))
+    return problems or list(refused.values())
 
 
 def contents(
