@@ -344,7 +344,7 @@ def test_a_project_of_poetry_becomes_one_of_uv(tmp_path: Path) -> None:
         "name": "demo",
         "version": "0.2.0",
         "description": "An app",
-        "requires-python": ">=3.9,<4",
+        "requires-python": ">=3.11,<4",
         "dependencies": [
             "six<2,>=1.15",
             'alpha[x]<2.2,>=2.1; python_version < "3.12"',
