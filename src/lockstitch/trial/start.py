@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 import socket
 import sys
@@ -16,6 +17,8 @@ from lockstitch.errors import LockstitchError
 from lockstitch.net.download import ask
 from lockstitch.oci.model import Config
 from lockstitch.python.model import BESIDE, ImageSpec
+from lockstitch.repository.code.applications import code_of
+from lockstitch.repository.code.variables import read_by
 from lockstitch.trial import page
 from lockstitch.trial.rootfs import Root
 from lockstitch.trial.verdict import Lack, folders_written, lacks
@@ -29,7 +32,9 @@ _NO_DATABASE = ("unable to open database file", "attempt to write a readonly dat
 _LONGEST = 1 << 20  # bytes of output that are read
 _SHOWN = 2_000  # bytes of an answer
 _OK = 200
+_PATIENCE = 10  # seconds for the first byte of an answer
 _PROC = Path("/proc")
+_FRAME = re.compile(r'File "/app/(?!\.venv/)([^"\n]+\.py)", line')
 _IN_USE = "address already in use"
 _LISTEN = "0A"  # the state of a socket in /proc/net/tcp, see proc(5)
 
@@ -150,7 +155,7 @@ def _run(trial: Trial, *, writable: bool) -> tuple[Verdict, list[str]]:
             seconds=waited,
             code=code,
             output=output,
-            lacks=_lacks(outcome, output),
+            lacks=_lacks(trial, outcome, output),
             raised=raised,
             answered=answered,
         )
@@ -162,11 +167,21 @@ def _asks(output: str) -> bool:
     return output.rstrip().rpartition("\n")[2].startswith("EOFError: EOF when reading a line")
 
 
-def _lacks(outcome: str, output: str) -> tuple[Lack, ...]:
+def _lacks(trial: Trial, outcome: str, output: str) -> tuple[Lack, ...]:
     """Return the things that a program lacked: a script may have said so and gone on."""
     if outcome == "failed":
-        return tuple(lacks(output))
+        return tuple(lacks(output, [*_read(trial, output)]))
     return tuple(lack for lack in lacks(output) if lack.kind == "file" and outcome == "ended")
+
+
+def _read(trial: Trial, output: str) -> Iterator[list[str]]:
+    """Yield the variables that files of its last traceback read and nobody sets, the last first."""
+    traced = output.rpartition("Traceback (most recent call last)")[2]
+    there = {*trial.config.env, *trial.env}
+    for name in dict.fromkeys(reversed(_FRAME.findall(traced))):
+        with contextlib.suppress(OSError, ValueError):
+            code = code_of(name, (trial.root.path / "app" / name).read_text())
+            yield [each for each in read_by(code) if each not in there] if code else []
 
 
 def _plan(trial: Trial, folder: Path, *, writable: bool) -> dict[str, object]:
@@ -216,20 +231,23 @@ def _variables(own: Mapping[str, str], home: str) -> dict[str, str]:
 
 def _watched(trial: Trial, running: process.Running, began: float) -> str:
     """Return the outcome of a program: waits until it answers, ends, or its time is over."""
-    while clock.monotonic() - began < trial.seconds:
+    while (left := trial.seconds - (clock.monotonic() - began)) > 0:
         if running.poll() is not None:
             # A server that ends is no server, whatever its exit code.
             return "ended" if running.returncode == 0 and not trial.spec.port else "failed"
-        if trial.spec.port and _answers(trial.spec) and _is_own(running.pid, trial.spec.port):
+        if trial.spec.port and _answers(trial.spec, left) and _is_own(running.pid, trial.spec.port):
             return "answers"
         clock.sleep(0.05)
     return "failed" if trial.spec.port else "runs"
 
 
-def _answers(spec: ImageSpec) -> bool:
-    """Return whether a server is well by its health route, or listens where it has none."""
+def _answers(spec: ImageSpec, left: float) -> bool:
+    """Return whether a server is well by its health route, or says anything where it has none.
+
+    Gunicorn listens before its workers have loaded the program, and for those that never will.
+    """
     if not spec.health:
-        return _listens(spec.port)
+        return _speaks(spec.port, min(left, _PATIENCE))
     with contextlib.suppress(LockstitchError):
         return ask(f"http://127.0.0.1:{spec.port}{spec.health}")[0] == _OK
     return False
@@ -251,6 +269,15 @@ def _listens(port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _speaks(port: int, seconds: float) -> bool:
+    """Return whether a server says anything, in whatever protocol, to a request of HTTP."""
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1) as opened:
+        opened.settimeout(seconds)
+        opened.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        return opened.recv(1) != b""
+    return False
 
 
 def _is_own(leader: int, port: int) -> bool:

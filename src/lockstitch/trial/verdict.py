@@ -42,6 +42,7 @@ _SAID_UNSET = re.compile(
     r"(?i)environment|env var|envvar|not set|must be set|is required|missing|not configured"
 )
 _VARIABLE = re.compile(r"\b([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)\b")
+_NONE = re.compile(r"\bNone(?:Type)?\b")
 _CHAINLIT = "You must provide a JWT secret"
 # A service that is not there, by the words of its client.
 _SERVICES = (
@@ -140,8 +141,12 @@ class Lack:
         )
 
 
-def _unset(output: str) -> Iterator[tuple[int, str]]:
-    """Yield the variables that a program wanted, each with its place in the output."""
+def _unset(output: str, read: Sequence[Sequence[str]]) -> Iterator[tuple[int, str]]:
+    """Yield the variables that a program wanted, each with its place in the output.
+
+    `read` has those that the code of its last failure reads, the innermost file first: an error may
+    name one in any language, or be about the `None` that it is.
+    """
     for match in _UNSET.finditer(output):
         yield match.start(), match[1]
     for match in _SETTINGS.finditer(output):
@@ -149,7 +154,12 @@ def _unset(output: str) -> Iterator[tuple[int, str]]:
             yield match.start() + field.start(), field[1].upper()
     for match in _ERROR.finditer(output):
         named = _VARIABLE.search(match[1])
-        if named and _SAID_UNSET.search(match[1]):
+        known = [name for names in read for name in names if re.search(rf"\b{name}\b", match[1])]
+        if _NONE.search(match[1]):
+            known += next(filter(None, read), ())
+        if known:
+            yield from ((match.start(), name) for name in known)
+        elif named and _SAID_UNSET.search(match[1]):
             yield match.start(), named[1]
         elif _CHAINLIT in match[1]:
             yield match.start(), "CHAINLIT_AUTH_SECRET"
@@ -160,8 +170,11 @@ def plain(output: str) -> str:
     return _COLOUR.sub("", output)
 
 
-def lacks(output: str) -> list[Lack]:
-    """Return the lacks that a program's output tells, the last failure first, each once."""
+def lacks(output: str, read: Sequence[Sequence[str]] = ()) -> list[Lack]:
+    """Return the lacks that a program's output tells, the last failure first, each once.
+
+    `read` has the variables that its code reads and nobody sets, the innermost file first.
+    """
     output = plain(output)
     seen: list[tuple[int, Lack]] = []
     for kind, pattern in (
@@ -185,7 +198,7 @@ def lacks(output: str) -> list[Lack]:
     ]
     for match in _DENIED.finditer(output):
         seen.append((match.start(), Lack(kind="folder", name=match[1] or match[2])))
-    seen += [(at, Lack(kind="variable", name=name)) for at, name in _unset(output)]
+    seen += [(at, Lack(kind="variable", name=name)) for at, name in _unset(output, read)]
     for service in _SERVICES:
         for match in service.finditer(output):
             place = f"{match['host']}:{match['port']}".rstrip(":")

@@ -144,6 +144,21 @@ def test_a_file_that_a_good_end_says_was_missing_is_named(store: Store) -> None:
     assert [(lack.kind, lack.name) for lack in verdict.lacks] == [("file", "d/x")]
 
 
+def test_a_variable_is_named_where_its_absence_is_told_in_other_words(store: Store) -> None:
+    """The code of the last failure says which variables it reads."""
+    code = b"import os\nurl = os.getenv('SERVICE_URL')\nsize = os.getenv('SIZE', '1')\n"
+    made = image()
+    made = dataclasses.replace(made, layers=(*made.layers, Plain({"app/src/model.py": code})))
+    traced = 'Traceback (most recent call last):\n  File "/app/src/model.py", line 2, in load\n'
+    for told in ("MissingSchema: Invalid URL None", "RuntimeError: SERVICE_URL est requise"):
+        config = dataclasses.replace(
+            made.config, command=("sh", "-c", 'echo "$0"; exit 1', f"{traced}{told}")
+        )
+        table = ImageSpec(name="x", command=config.command)
+        verdict = start(Trial(spec=table, config=config, root=unpacked(made, store), seconds=20))
+        assert [(lack.kind, lack.name) for lack in verdict.lacks] == [("variable", "SERVICE_URL")]
+
+
 def test_all_folders_that_it_wants_are_named_at_once(store: Store) -> None:
     verdict = run(store, "mkdir logs && mkdir -p models/x && echo 1 >models/x/m")
     assert (verdict.outcome, verdict.writes) == ("failed", ("logs", "models"))
@@ -180,6 +195,33 @@ def test_a_server_that_is_stopped_because_it_never_answers_did_not_end(store: St
     assert (verdict.outcome, verdict.code) == ("failed", None)
 
 
+def speak_once(server: socket.socket) -> None:
+    """Answer the first that connects, and keep the others waiting."""
+    server.listen()
+    with server.accept()[0] as first:
+        first.sendall(b"HTTP/1.1 404 Not Found\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    ("speaks", "outcome"), [(True, "answers"), (False, "failed")], ids=["speaks", "is silent"]
+)
+def test_a_server_without_a_health_route_must_say_something(
+    speaks: bool, outcome: str, store: Store
+) -> None:
+    """Gunicorn listens while its workers load, or fail to."""
+    with socket.socket() as server, pytest.MonkeyPatch.context() as patch:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        patch.setattr("lockstitch.trial.start._listens", lambda _: False)
+        patch.setattr("lockstitch.trial.start._is_own", lambda *_: True)
+        config = dataclasses.replace(image().config, command=("sleep", "20"))
+        table = ImageSpec(name="x", command=config.command, port=server.getsockname()[1])
+        if speaks:
+            threading.Thread(target=speak_once, args=(server,)).start()
+        trial = Trial(spec=table, config=config, root=unpacked(image(), store), seconds=2)
+        assert start(trial).outcome == outcome
+
+
 @pytest.mark.slow
 def test_what_a_page_says_as_it_is_stopped_is_no_error_of_it(store: Store) -> None:
     """A page that takes longer than the trial is stopped in its middle."""
@@ -190,7 +232,7 @@ def test_what_a_page_says_as_it_is_stopped_is_no_error_of_it(store: Store) -> No
         server.bind(("127.0.0.1", 0))
         table = ImageSpec(name="x", command=config.command, port=server.getsockname()[1])
         trial = Trial(spec=table, config=config, root=unpacked(made, store), seconds=8)
-        threading.Timer(2, server.listen).start()
+        threading.Timer(2, functools.partial(speak_once, server)).start()
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("lockstitch.trial.start._is_own", lambda *_: True)
             verdict = start(trial)

@@ -47,6 +47,11 @@ def variables_of(code: Code) -> list[tuple[str, int]]:
     return sorted((name, line) for name, line in first.items() if name not in optional)
 
 
+def read_by(code: Code) -> list[str]:
+    """Return the variables that a file reads without a default, ready for their absence or not."""
+    return [*dict.fromkeys(name for node in ast.walk(code.tree) if (name := _read(code, node)))]
+
+
 def arguments_of(code: Code) -> list[str]:
     """Return the arguments that a file cannot run without, by their names: of argparse or click.
 
