@@ -118,6 +118,9 @@ class _Reader:
             self._program = made.program = program
             made.reasons.append(f"what it opens is found from the folder `{workdir}`")
         made.env = dict(program.env)
+        for name in [name for name in made.variables if name in program.given]:
+            made.env[name] = program.given[name]
+            made.reasons.append(f"{made.variables.pop(name)}: `{name}` is of the compose file")
         self._imports()
         self._stored(modules)
         self._tracking(modules)
@@ -153,10 +156,14 @@ class _Reader:
         program = self._program
         entry = entry_of(program.command, program.env, program.workdir)
         named = declared(self._facts).union(*groups(self._facts).values())
+        told: set[str] = set()
         for lack in follow(self._found.tree, entry) if entry else ():
             if lack.top in known_modules() or is_of(lack.top, named) or _MADE.search(lack.file):
                 continue
-            if lack.file and lack.reach is Reach.CERTAIN and not self._repo.exists(lack.file):
+            if lack.file in told or lack.reach is not Reach.CERTAIN:
+                continue
+            if lack.file and not self._repo.exists(lack.file):
+                told.add(lack.file)
                 by_git = ": git ignores it" if is_git_ignored(self._repo, lack.file) else ""
                 self._contents.notes.append(
                     f"`{lack.path}:{lack.line}` imports `{lack.module}`, and `{lack.file}` is not "

@@ -140,6 +140,12 @@ class Program:
     reads: tuple[str, ...] = ()  # what dvc.yaml says that it reads and makes
     makes: tuple[str, ...] = ()
     asks: tuple[str, ...] = ()  # arguments that it cannot run without, and nobody gives
+    given: Mapping[str, str] = field(default_factory=dict)  # variables by a compose file
+
+    @property
+    def stays(self) -> bool:
+        """Return whether it is a server or a worker, which waits for work and does not end."""
+        return bool(self.port) or self.kind == "celery"
 
 
 @frozen
@@ -412,6 +418,7 @@ class _Finder:
             command=tuple(words),
             reason=f"{each.source}: what its image starts",
             env=env,
+            given=each.given,
             port=port,
             health=health if port else "",
             needs=_needed(words[0], kind),
@@ -1049,7 +1056,9 @@ class _Finder:
         names = [f"{base}.py", f"{base}/__main__.py", f"{base}/__init__.py"]
         if "celery" in words:  # `-A package` is package.celery, and `-A module.name` a name
             parent = posixpath.dirname(base)
-            names = [f"{base}/celery.py", *names, f"{parent}.py", f"{parent}/__init__.py"]
+            named = [f"{parent}.py", f"{parent}/__init__.py"]
+            exact = any(f"{entry.module}:" in word for word in words)
+            names = [f"{base}/celery.py", *names, *([] if exact else named)]
         tops = self._tree.installed
         own = tops.get(entry.module.partition(".")[0])
         for root in (*entry.roots, *([] if own is None else [own])):

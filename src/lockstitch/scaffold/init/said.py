@@ -16,6 +16,7 @@ from lockstitch import shell
 from lockstitch.python.tables import table
 from lockstitch.repository.compose.services import compose_files
 from lockstitch.repository.compose.values import Service
+from lockstitch.repository.dockerfile.contexts import Use
 from lockstitch.repository.dockerfile.entry import serves
 from lockstitch.repository.dockerfile.images import Built, ImageFile, image_files
 from lockstitch.repository.dockerfile.stages import Step
@@ -63,6 +64,8 @@ _OURS = re.compile(  # variables of a Dockerfile that say nothing to a program
     r"|PYTHONDONTWRITEBYTECODE|PYTHONHASHSEED|PYTHONFAULTHANDLER|VIRTUAL_ENV|PORT|PYTHON_VERSION"
 )
 _SECRET = re.compile(r"(?i)key|secret|token|password|passwd|credential")
+_COMPOSE = re.compile(r"(?:docker-)?compose\.ya?ml")  # what `docker compose up` reads
+_LOGIN = re.compile(r"://[^/@]*@")
 _UNWANTED = {"requirements", "pyproject", "poetry", "uv", "pipfile", "environment", "setup"}
 _GENERIC = {
     "",
@@ -88,6 +91,7 @@ class Said:
     port: int = 0
     health: str = ""
     env: Mapping[str, str] = field(default_factory=dict)
+    given: Mapping[str, str] = field(default_factory=dict)  # variables by its service
     include: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()  # what a stage of DVC reads and what it makes, as it is written
@@ -101,34 +105,43 @@ class Said:
 
 
 def images(repo: Repository) -> Iterator[Said]:
-    """Yield the command of each image of Python that a Dockerfile of the repository makes."""
-    for file in image_files(repo):
-        for built in file.products:
-            if not built.is_python:
-                continue
-            for label, started in _starts(file, built):
-                said = _said(file, built, started, label)
-                if said is not None:
-                    yield said
+    """Yield the command of each image of Python that a Dockerfile of the repository makes.
+
+    Those for developing count where a service starts one and there is no other.
+    """
+    every = [(file, built) for file in image_files(repo) for built in file.products]
+    every = [(file, built) for file, built in every if built.is_python]
+    if not every:
+        last = [(f, f.built(f.dockerfile.stages[-1])) for f in image_files(repo) if f.uses]
+        every = [(file, built) for file, built in last if built.is_python]
+    for file, built in every:
+        for label, started, use in _starts(file, built):
+            said = _said(file, built, started, label, use)
+            if said is not None:
+                yield said
 
 
-def _starts(file: ImageFile, built: Built) -> Iterator[tuple[str, list[Call]]]:
+def _starts(file: ImageFile, built: Built) -> Iterator[tuple[str, list[Call], Use | None]]:
     """Yield the calls that a Dockerfile's image starts, and those of services with their own."""
     own = [each.call for each in built.entry.started]
     seen = set()
-    for use in built.uses:
+    # Files of other names are of other days, or for part of the services.
+    uses = [use for use in built.uses if _COMPOSE.fullmatch(posixpath.basename(use.compose))]
+    uses = uses or [*built.uses]
+    for use in uses:
         calls = _service_calls(use.service)
         key = tuple((each.program, each.words) for each in calls)
         if calls and key not in seen:
             seen.add(key)
-            yield use.service.name, calls
+            yield use.service.name, calls, use
     supervised = [*_supervised(file, built, own)] if not seen else []
-    yield from supervised
+    first = next(iter(uses), None)
+    yield from ((label, calls, first) for label, calls in supervised)
     if not seen and own and not supervised:
-        label = next((use.service.name for use in built.uses), "") or _label(file.path)
+        label = (first.service.name if first else "") or _label(file.path)
         if label == _label(file.path) and built.stage.name and len(file.products) > 1:
             label = built.stage.name
-        yield label, own
+        yield label, own, first
 
 
 def _supervised(file: ImageFile, built: Built, own: list[Call]) -> Iterator[tuple[str, list[Call]]]:
@@ -186,7 +199,9 @@ def _calls_of(text: str) -> list[Call]:
     return [found for command in script.commands if (found := call(command, {}))]
 
 
-def _said(file: ImageFile, built: Built, calls: list[Call], label: str) -> Said | None:
+def _said(
+    file: ImageFile, built: Built, calls: list[Call], label: str, use: Use | None
+) -> Said | None:
     folder = built.state.workdir
     chosen = None
     earlier: list[Call] = []
@@ -198,7 +213,7 @@ def _said(file: ImageFile, built: Built, calls: list[Call], label: str) -> Said 
             chosen = each  # the last one; of several steps the one that trains
     if chosen is None:
         return None
-    where = _Places(file, built)
+    where = _Places(file, built, use)
     line = (
         chosen.line if not label or built.entry.step is None else built.entry.step.instruction.first
     )
@@ -222,6 +237,7 @@ def _said(file: ImageFile, built: Built, calls: list[Call], label: str) -> Said 
         port=exposed or _number_after(words, {"--port", "-p", "--server.port"}),
         health=_health(built),
         env=env,
+        given=_given(use) if use else {},
         include=where.named(),
         outputs=tuple(made),
         before=tuple(
@@ -246,6 +262,16 @@ def _env(where: "_Places", given: Mapping[str, str]) -> dict[str, str]:
             posixpath.normpath(f"/app/{path}") for path in dict.fromkeys(paths) if path is not None
         )
     return {name: value for name, value in env.items() if value}
+
+
+def _given(use: Use) -> dict[str, str]:
+    """Return the variables of a service that anybody may know."""
+    return {
+        name: variable.text
+        for name, variable in use.service.environment.items()
+        if variable.value and variable.value.is_known
+        if not _SECRET.search(name) and not _LOGIN.search(variable.text)
+    }
 
 
 def _starter(each: Call) -> bool:
@@ -310,12 +336,24 @@ def _health(built: Built) -> str:
 class _Places:
     """Where the files of a repository are in an image, by what it copies."""
 
-    def __init__(self, file: ImageFile, built: Built) -> None:
+    def __init__(self, file: ImageFile, built: Built, use: Use | None = None) -> None:
         self._repo = file.repo
         context = next(iter(file.contexts), None)
         self._copied: list[tuple[str, str]] = []  # path of the repository, path in the image
         for step in (*built.steps, *(s for b in built.sources for s in b.steps)):
             self._copied += self._pairs(step, context.folder if context else "")
+        self._mounted = [*self._mounts(use)] if use else []
+
+    def _mounts(self, use: Use) -> Iterator[tuple[str, str]]:
+        """Yield the folders that a service mounts in place of what its image has."""
+        for mount in use.service.volumes:
+            source = posixpath.normpath(
+                posixpath.join(posixpath.dirname(use.compose), mount.source)
+            )
+            source = "" if source == "." else source
+            is_here = mount.source.startswith(".") and mount.value.is_known
+            if is_here and (not source or self._repo.is_folder(source)):
+                yield source, posixpath.normpath(mount.target)
 
     def _pairs(self, step: Step, context: str) -> Iterator[tuple[str, str]]:
         copied = step.copied
@@ -343,7 +381,7 @@ class _Places:
     def repository(self, path: str) -> str | None:
         """Return the path in the repository of one in the image, or None."""
         path = posixpath.normpath(path)
-        for source, target in reversed(self._copied):
+        for source, target in reversed([*self._copied, *self._mounted]):
             if path == target:
                 return source
             inside = path.removeprefix(target.rstrip("/") + "/")

@@ -32,10 +32,8 @@ def complete(facts: Facts, found: Found, made: Sequence[Contents]) -> list[Conte
         complete.append(_joined(contents, chain))
     complete += _feeders(found, complete, scripts)
     for contents in complete:
-        if contents.program.port:
-            _await(
-                found, contents, [contents for contents in complete if not contents.program.port]
-            )
+        if contents.program.stays:
+            _await(found, contents, [each for each in complete if not each.program.stays])
     return sorted(complete, key=lambda each: each.program.image != "train")
 
 
@@ -45,9 +43,9 @@ def _feeders(
     """Yield images of the scripts that make what servers read and no image's program makes."""
     taken = {image.program.image for image in images}
     used: list[Contents] = []
-    jobs = [image for image in images if not image.program.port]
+    jobs = [image for image in images if not image.program.stays]
     for server in images:
-        for name in server.absent if server.program.port else ():
+        for name in server.absent if server.program.stays else ():
             if any(_makes(each, name) or _fills(each, name) for each in (*jobs, *used)):
                 continue
             for script in (script for script in scripts if _writes(script, name)):
@@ -116,7 +114,7 @@ class _Chain:
     def steps(self) -> list[Contents]:
         """Return the scripts in the order in which they run, none where one cannot run."""
         chain: list[Contents] = []
-        if self._contents.program.port:
+        if self._contents.program.stays:
             return []  # a server that answers without a file starts; one that waits may never
         for name in self._missing(self._contents):
             if any(_makes(image, name) or _fills(image, name) for image in self._images):
@@ -169,7 +167,7 @@ def _fills(contents: Contents, name: str) -> bool:
 def writer_of(name: str, reader: Contents, images: Sequence[Contents]) -> str:
     """Return the image whose program writes a file that another one reads, or an empty text."""
     for image in images:
-        if not image.program.port and (
+        if not image.program.stays and (
             _makes(image, name) or (image is not reader and _fills(image, name))
         ):
             return image.program.image

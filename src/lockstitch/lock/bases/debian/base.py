@@ -156,6 +156,7 @@ class DebianBase(OnDebian):
     """A base that is put together from Debian packages; see `Base`."""
 
     kind: ClassVar[str] = "debian"
+    lacks: ClassVar[frozenset[str]] = OnDebian.lacks | {"curses", "nis", "readline"}
     python_paths: ClassVar[tuple[str, ...]] = ("usr/lib/python3", "usr/bin/python3")
 
     downloads = OnDebian.package_downloads
