@@ -105,6 +105,9 @@ def _program(
             return _script(script, roots if program in _ALONE else (folder, *roots), folder)
         module = _value(words, "-m") or _value(words, "--module")
         return Entry(module=module, roots=(folder, *roots)) if module else None
+    if program == "awslambdaric":  # takes the function that AWS Lambda calls
+        module = words[0].rpartition(".")[0] if words else ""
+        return Entry(module=module.replace("/", "."), roots=(folder, *roots)) if module else None
     if program in _OPTION_MODULES:
         options = _OPTION_MODULES[program]
         named = next(filter(None, (_value(words, option) for option in options)), "")

@@ -233,6 +233,7 @@ def test_installed_own_packages_are_read_where_they_stand() -> None:
         ("celery -A tasks worker", Entry(module="tasks", roots=("",))),
         ("torchrun --nproc 2 train.py", Entry(path="train.py", roots=("",))),
         ("accelerate launch train.py", Entry(path="train.py", roots=("",))),
+        ("python -m awslambdaric api.main.handler", Entry(module="api.main", roots=("",))),
         ("python -c pass", None),
         ("python ../x.py", None),
         ("mlflow server", None),

@@ -399,12 +399,9 @@ class _Finder:
                 return served
         serves = each.serves or kind not in {"script", "said", "celery"}
         port = (each.port or _port(words, kind, application)) if serves else 0
-        if 0 < port < _UNPRIVILEGED:
-            self.notes.append(
-                f"`{each.source}`: port {port} needs root: {8000 + port} in its place"
-            )
-            words = [re.sub(rf"(^|:|=){port}$", rf"\g<1>{8000 + port}", word) for word in words]
-            port += 8000
+        above = self._above(port, each.source)
+        words = [re.sub(rf"(^|:|=){port}$", rf"\g<1>{above}", w) for w in words] if port else words
+        port = above
         health = each.health or (self._health_of(application) if application and port else "")
         health = health or (self._default_health(kind) if port else "")
         for name, value in _ENV.get(kind, {}).items():
@@ -421,7 +418,7 @@ class _Finder:
             given=each.given,
             port=port,
             health=health if port else "",
-            needs=_needed(words[0], kind),
+            needs=_needed(words[2] if words[1:2] == ["-m"] else words[0], kind),
             include=each.include,
             outputs=each.outputs,
             workdir=root,
@@ -450,6 +447,13 @@ class _Finder:
             return ""
         folders = {posixpath.dirname(name.partition("/versions/")[0] + "/") for name in self._codes}
         return next((n for f in sorted(folders) if (n := f"{f}/env.py") in self._codes), "")
+
+    def _above(self, port: int, source: str) -> int:
+        """Return a port that a user may listen on."""
+        if not 0 < port < _UNPRIVILEGED:
+            return port
+        self.notes.append(f"`{source}`: port {port} needs root: {8000 + port} in its place")
+        return 8000 + port
 
     def _django_of(self, path: str, words: Sequence[str]) -> Program | None:
         """Return the program of the Django project that a command serves, or None."""
@@ -668,6 +672,7 @@ class _Finder:
         if each.kind == "flask" and not each.port and not pointed:
             text = self._repo.text(".flaskenv") or ""
             port = int(found[1]) if (found := _FLASK_PORT.search(text)) else port
+        port = self._above(port, f"{each.path}:{each.line}") if each.by in _APIS else port
         needs = dict(_NEEDED.get(each.kind, {}))
         command, env = self._command(each, port, needs)
         if each.by == "streamlit":
@@ -1084,7 +1089,10 @@ def _needed(program: str, kind: str) -> dict[str, str]:
     if program in {"uvicorn", "gunicorn", "hypercorn", "waitress-serve", "daphne", "granian"}:
         name = program.removesuffix("-serve")
         needs.setdefault(name, name)
-    return needs | ({"fastapi-cli": "fastapi-cli"} if program == "fastapi" else {})
+    if program in {"awslambdaric", "fastapi"}:
+        name = program.replace("fastapi", "fastapi-cli")
+        needs[name] = name
+    return needs
 
 
 def moved(program: Program, workdir: str) -> Program:

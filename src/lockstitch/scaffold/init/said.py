@@ -212,7 +212,7 @@ def _said(
             earlier += [chosen] if chosen else []
             chosen = each  # the last one; of several steps the one that trains
     if chosen is None:
-        return None
+        return _of_lambda(file, built, label)
     where = _Places(file, built, use)
     line = (
         chosen.line if not label or built.entry.step is None else built.entry.step.instruction.first
@@ -262,6 +262,25 @@ def _env(where: "_Places", given: Mapping[str, str]) -> dict[str, str]:
             posixpath.normpath(f"/app/{path}") for path in dict.fromkeys(paths) if path is not None
         )
     return {name: value for name, value in env.items() if value}
+
+
+def _of_lambda(file: ImageFile, built: Built, label: str) -> Said | None:
+    """Return how a function that AWS Lambda calls is started on another base: by AWS's client."""
+    started = next(iter(built.entry.direct), None)
+    module, dot, _ = started.call.program.rpartition(".") if started else ("", "", "")
+    if built.base is None or built.base.kind != "lambda" or started is None or not dot:
+        return None
+    path = f"{module.replace('.', '/')}.py"
+    found = [n for n in file.repo.every_name if n == path or n.endswith(f"/{path}")]
+    if not found:
+        return None
+    folder = min(found, key=lambda name: (name.count("/"), name)).removesuffix(path).rstrip("/")
+    return Said(
+        source=f"{file.path}:{started.line}",
+        words=("python", "-m", "awslambdaric", started.call.program),
+        label=label or "function",
+        env={"PYTHONPATH": f"/app/{folder}"} if folder else {},
+    )
 
 
 def _given(use: Use) -> dict[str, str]:

@@ -913,3 +913,63 @@ def test_a_module_named_as_a_package_is_no_folder_of_it(tmp_path: Path) -> None:
     assert "PYTHONPATH" not in images["serve"].get("env", {})
     told = [note for note in notes if "is not in this folder" in note]
     assert told == ["`web/main.py:4` imports `gone.part`, and `gone/part.py` is not in this folder"]
+
+
+def test_a_function_of_lambda_is_called_by_its_client(tmp_path: Path) -> None:
+    texts = {
+        "src/app.py": "def handler(event, context):\n    return {}\n",
+        "Dockerfile": (
+            "FROM public.ecr.aws/lambda/python:3.11\nCOPY src/app.py ${LAMBDA_TASK_ROOT}\n"
+            'CMD ["app.handler"]\n'
+        ),
+        "requirements.txt": "joblib\n",
+    }
+    images, _ = planned(tmp_path, texts)
+    assert images == {
+        "function": {
+            "groups": ["function"],
+            "include": ["src/*.py"],
+            "command": ["python", "-m", "awslambdaric", "app.handler"],
+            "env": {"PYTHONPATH": "/app/src"},
+        }
+    }
+
+
+def test_a_port_of_root_moves_wherever_it_is_named(tmp_path: Path) -> None:
+    code = "from flask import Flask\napp = Flask('x')\napp.run(host='0.0.0.0', port=81)\n"
+    images, notes = planned(tmp_path, {"app.py": code, "requirements.txt": "flask\n"})
+    assert images["serve"]["port"] == 8081
+    assert images["serve"]["command"][-1] == "8081"
+    assert "`app.py:2`: port 81 needs root: 8081 in its place" in notes
+
+
+def test_a_module_that_is_not_there_is_told_once(tmp_path: Path) -> None:
+    texts = {
+        "requirements.txt": "fastapi\n",
+        "main.py": "import a, fastapi\nfrom db.base import x\napp = fastapi.FastAPI()\n",
+        "a.py": "from db.base import y\n",
+        "db/other.py": "",
+    }
+    _, notes = planned(tmp_path, texts)
+    assert len([note for note in notes if "`db/base.py` is not in this folder" in note]) == 1
+
+
+def test_what_compose_sets_and_code_needs_is_in_the_image(tmp_path: Path) -> None:
+    code = (
+        "import os\nfrom fastapi import FastAPI\napp = FastAPI()\n"
+        "url = os.environ['API_URL']\nkey = os.environ['API_KEY']\nbase = os.environ['DB']\n"
+    )
+    service = (
+        "services:\n  web:\n    build: .\n    environment:\n      API_URL: http://api:5000/predict\n"
+        "      API_KEY: abc\n      DB: postgresql://me:pw@db/x\n      OTHER: unused\n"
+    )
+    dockerfile = 'FROM python:3.11\nCOPY . .\nCMD ["uvicorn", "main:app"]\n'
+    texts = {
+        "main.py": code,
+        "docker-compose.yml": service,
+        "Dockerfile": dockerfile,
+        "requirements.txt": "fastapi\nuvicorn\n",
+    }
+    images, notes = planned(tmp_path, texts)
+    assert images["web"]["env"] == {"API_URL": "http://api:5000/predict"}
+    assert any("`API_KEY` (main.py:5), `DB` (main.py:6); lockstitch try" in n for n in notes)
