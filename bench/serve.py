@@ -311,20 +311,21 @@ def load(folder: Path, route: Route, port: int, connections: int) -> tuple[float
         f"wrk.body = {json.dumps(route.body.decode())}\n"
     )
     threads = min(2, connections)
-    words = ["wrk", f"-t{threads}", f"-c{connections}", f"-d{SECONDS}s", "--latency"]
-    words += ["--script", str(script), f"http://127.0.0.1:{port}{route.path}"]
+    words = ["wrk", f"-t{threads}", f"-c{connections}", f"-d{SECONDS}s", "--timeout", "60s"]
+    words += ["--latency", "--script", str(script), f"http://127.0.0.1:{port}{route.path}"]
     printed = subprocess.run(words, capture_output=True, text=True, check=True).stdout
     if "Non-2xx" in printed or "Socket errors" in printed:
         sys.exit(f"{route.name}: {printed}")
-    times = dict(re.findall(r"^\s+(50|99)%\s+(\S+)$", printed, re.MULTILINE))
+    # wrk fills units of one letter, such as `s`, with a space.
+    times = dict(re.findall(r"^\s+(50|99)%\s+(\S+) *$", printed, re.MULTILINE))
     rate = re.search(r"Requests/sec:\s+([\d.]+)", printed)
     return milliseconds(times["50"]), milliseconds(times["99"]), float(rate[1] if rate else 0)
 
 
 def milliseconds(text: str) -> float:
     """Return a time of wrk's in milliseconds."""
-    number, unit = re.fullmatch(r"([\d.]+)(us|ms|s)", text).groups()
-    return float(number) * {"us": 0.001, "ms": 1, "s": 1000}[unit]
+    number, unit = re.fullmatch(r"([\d.]+)(us|ms|s|m)", text).groups()
+    return float(number) * {"us": 0.001, "ms": 1, "s": 1000, "m": 60_000}[unit]
 
 
 def measured(engine: Engine, folder: Path, route: Route) -> Row:

@@ -535,7 +535,7 @@ class Builder:
 
     @contextlib.contextmanager
     def _looked_at(self, prepared: Iterable[Prepared]) -> Iterator[None]:
-        """Find out what images lack while their layers are made: the store remembers it."""
+        """Find out what images import while their layers are made: the store remembers it."""
         images = {id(each): each for each in prepared}
         if not images:
             yield
@@ -545,8 +545,6 @@ class Builder:
             for image in images.values():
                 with contextlib.suppress(LockstitchError, OSError):  # it is told afterwards
                     self._imports(image)
-                    for wheel in image.wheels:  # what the base has is known when it is made
-                        libraries.objects(wheel.digest, wheel.filename, self._store)
 
         thread = threading.Thread(target=look, name="lockstitch", daemon=True)
         thread.start()

@@ -88,6 +88,7 @@ class _Findings:
     packages: dict[str, PackageFacts] = field(default_factory=dict)
     root: list[Entry]  # the files of a base, once they were read
     opened: contextlib.ExitStack  # the wheels, closed when the layer is made
+    watched: list[libraries.Watch] = field(default_factory=list)  # ELF files of the wheels
 
 
 def make(job: Job, root: list[Entry] | None = None) -> LayerResult | Damaged:
@@ -124,6 +125,8 @@ def _written(job: Job, store: Store, findings: _Findings) -> LayerResult:
             pack.keep()
     else:
         facts = _stitched(job, _entries(job, store, findings), store)
+    for watch in findings.watched:
+        watch.keep()
     return LayerResult(facts=facts, notes=tuple(findings.notes), packages=findings.packages)
 
 
@@ -242,6 +245,7 @@ def _installed(
     findings.packages[wheel.hex] = PackageFacts(
         licences=licences.of_metadata(installed.metadata()), left_out=installed.left_out()
     )
+    findings.watched.append(libraries.Watch(installed.wheel, wheel, store))
     compiled = {}
     if job.interpreter:
         compiled = bytecode.of_wheel(job.interpreter, store, wheel, installed.sources())

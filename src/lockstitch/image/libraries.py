@@ -6,6 +6,7 @@ error is what the program's start surely loads, a note what its packages may loa
 said of plugins that no Python code names.
 """
 
+import contextlib
 import functools
 import mmap
 import posixpath
@@ -165,14 +166,41 @@ def objects(wheel: Digest, filename: str, store: Store) -> list[Object] | None:
 def _read(path: Path, filename: str, store: Store) -> Iterator[Object]:
     opened = Wheel(path, filename)
     try:
-        for member in opened.members.values():
-            place = _place(member)
-            if place and member.size:
-                needs = _needs(member, store)
-                if needs is not None:
-                    yield _object(place, needs)
+        yield from _objects(_passing(opened), store)
     finally:
         opened.close()
+
+
+class Watch:
+    """Reads the ELF files of a wheel as they pass into a layer, so that nothing inflates twice."""
+
+    def __init__(self, wheel: Wheel, digest: Digest, store: Store) -> None:
+        """Begin, unless the store knows them."""
+        self._store, self._key = store, f"{digest.hex}-{_FORM}"
+        self._is_new = store.record(_WHEEL, self._key) is None
+        self._passing = _passing(wheel) if self._is_new else []
+        wheel.taps |= {member.name: passing.add for member, passing in self._passing}
+
+    def keep(self) -> None:
+        """Record what was read, and read what is not in the layer."""
+        with contextlib.suppress(LockstitchError, OSError):  # it is told by who wants to know
+            if self._is_new:
+                rows = [each.document() for each in _objects(self._passing, self._store)]
+                self._store.remember(_WHEEL, self._key, rows)
+
+
+def _passing(wheel: Wheel) -> list[tuple[Member, elf.Passing]]:
+    members = [m for m in wheel.members.values() if m.size and _place(m)]
+    return [(member, elf.Passing(member.size)) for member in members]
+
+
+def _objects(members: Iterable[tuple[Member, elf.Passing]], store: Store) -> Iterator[Object]:
+    for member, passing in members:
+        needs = passing.needs
+        if needs is None and passing.is_elf is not False:
+            needs = _needs(member, store)
+        if needs is not None:
+            yield _object(_place(member), needs)
 
 
 def _place(member: Member) -> str:

@@ -103,6 +103,7 @@ class Member:
         seen = crc = 0
         algorithm, _, wanted = self.recorded.partition("=")
         hasher = hashlib.new(algorithm) if algorithm in _HASHES else None
+        tap = self.wheel.taps.pop(self.name, None)
         for chunk in self._inflated():
             seen += len(chunk)
             if seen > self.size:
@@ -110,6 +111,8 @@ class Member:
             crc = zlib.crc32(chunk, crc)
             if hasher:
                 hasher.update(chunk)
+            if tap:
+                tap(chunk)
             yield chunk
         if seen != self.size or crc != self.crc:
             what = f"{seen} bytes, CRC {crc:08x}" if seen <= self.size else "more bytes"
@@ -203,6 +206,8 @@ class Wheel:
     def __init__(self, path: Path, filename: str) -> None:
         """Open the file and check everything that can be known without inflating."""
         self.filename = filename
+        # What is given a member's content too, by its name, when that is read for the first time.
+        self.taps: dict[str, Callable[[bytes], object]] = {}
         self._digest = path.name if _BLOB.fullmatch(path.name) else ""
         self._handle = -1
         try:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from lockstitch.digest import of_bytes
 from lockstitch.files import FoundFile
 from lockstitch.image import libraries
 from lockstitch.image.plan import LayerPlan, Prepared
+from lockstitch.image.wheel import Member, Wheel
 from lockstitch.lock.bases.debian import DebianBase
 from lockstitch.oci.entry import file, symlink
 from lockstitch.python.commands import Entry
@@ -237,6 +238,34 @@ def test_the_code_of_a_wheel_is_read_once(image: Case, monkeypatch: pytest.Monke
     monkeypatch.setattr(libraries, "reaches", counted)
     assert image.check("print(1)") == []
     assert len(read) == len(files)
+
+
+def test_what_passes_into_a_layer_is_not_read_again(
+    image: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Members that the layer does not have are read when it is made."""
+    image.wheel("lightgbm", {**LIGHTGBM, "lightgbm/lib/lib_trimmed.so": shared("libz.so.1")})
+    (wheel,) = image.wheels
+    wanted = libraries.objects(wheel.digest, wheel.filename, image.store)
+    (image.store.root / "records").rename(image.root / "before")
+    opened = Wheel(image.store.path(wheel.digest), wheel.filename)
+    watch = libraries.Watch(opened, wheel.digest, image.store)
+    read = [m for name, m in opened.members.items() if "trimmed" not in name]
+    assert [b"".join(member.plain()) for member in read]
+    again: list[str] = []
+
+    def counted(member: Member) -> Iterator[bytes]:
+        again.append(member.name)
+        return plain(member)
+
+    plain = Member.plain
+    monkeypatch.setattr(Member, "plain", counted)
+    watch.keep()
+    opened.close()
+    assert again == ["lightgbm/lib/lib_trimmed.so"]
+    assert libraries.objects(wheel.digest, wheel.filename, image.store) == wanted
+    assert wanted is not None
+    assert [each.libraries for each in wanted] == [("libgomp.so.1", "libc.so.6"), ("libz.so.1",)]
 
 
 def test_the_driver_is_the_hosts(image: Case) -> None:
