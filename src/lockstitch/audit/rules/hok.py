@@ -122,7 +122,8 @@ class HOK002(Rule):
         $ ls .git/hooks
         pre-commit  pre-commit.sample
 
-    Fix: `pre-commit install` or `prek install`, once in each clone.
+    Fix: `pre-commit install` or `prek install`, once in each clone; where the lock has the program,
+    after `uv run`.
     """
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
@@ -134,9 +135,19 @@ class HOK002(Rule):
                 continue
             missing = [kind for kind in wanted if not _installed(repo, kind)]
             if missing == list(wanted):
-                runner = "prek" if file.path.endswith(".toml") else "pre-commit"
                 message = f"`{file.path}` is there, and this clone has no `{missing[0]}` hook"
-                yield self.finding(file.path, file.line, message, hint=f"{runner} install")
+                yield self.finding(file.path, file.line, message, hint=_install(repo, file.path))
+
+
+def _install(repo: Repository, path: str) -> str:
+    """Return the command that installs hooks, by the program that a lock of the project has."""
+    runners = ("prek",) if path.endswith(".toml") else ("prek", "pre-commit")
+    for manager in ("uv", "poetry"):
+        text = repo.text(f"{manager}.lock") or ""
+        for runner in runners:
+            if f'\nname = "{runner}"\n' in text:
+                return f"{manager} run {runner} install"
+    return f"{runners[-1]} install"
 
 
 def _is_fresh_clone(repo: Repository) -> bool:

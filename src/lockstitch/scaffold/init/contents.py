@@ -40,6 +40,8 @@ _WRITTEN = re.compile(
     r"(?:out|log|save|artifact|checkpoint|result|model|report|figure|plot|metric)[\w-]*"
     r"(?:dir|path|folder)[\w-]*[\"']?[ \t]*[:=][ \t]*[\"']?([\w./-]*[a-z][\w./-]*)[\"']?,?[ \t]*$"
 )
+# Where Hydra keeps its runs: `dir: results/${now:%Y}`.
+_RUN_FOLDER = re.compile(r"(?m)^[ \t]+dir[ \t]*:[ \t]*[\"']?([\w-]+)(?:/.*)?$")
 _MADE = re.compile(r"_version(?:__)?\.py$|_pb2(?:_grpc)?\.py$")  # by a build
 _RUNS = re.compile(r"(?:.*/)?(?:mlflow\.db$|mlruns/)")
 _STORE = "bentoml-store"  # the folder of the project that is BENTOML_HOME
@@ -434,7 +436,8 @@ class _Reader:
                 folder = posixpath.dirname(path)
                 if not self._is_folder(folder) or folder in _OUTPUTS:
                     self._output(folder, f"{name}:{line}")
-        for match in _WRITTEN.finditer(text):
+        runs = _RUN_FOLDER.finditer(text) if re.search(r"(?m)^hydra:", text) else ()
+        for match in (*_WRITTEN.finditer(text), *runs):
             value = match[1].removeprefix("./").rstrip("/")
             if not posixpath.splitext(value)[1] and value not in {"true", "false", "null"}:
                 line = 1 + text[: match.start(1)].count("\n")
@@ -571,7 +574,8 @@ class _Reader:
         if unknown:
             for word in self._program.command[1:]:
                 path = posixpath.normpath(posixpath.join(self._program.workdir, word))
-                if _is_file_name(word) and not path.endswith(".py") and path not in self._set:
+                known = {*self._set, *self._program.reads}
+                if _is_file_name(word) and not path.endswith(".py") and path not in known:
                     self._contents.written.append(path)
                     self._output(posixpath.dirname(path), f"{unknown[0]}, by its command")
             for module, use in uses:

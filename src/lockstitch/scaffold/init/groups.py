@@ -12,6 +12,7 @@ from lockstitch.python.names import distribution_of, of_requirement
 from lockstitch.python.size import shown
 from lockstitch.python.tables import parse_toml
 from lockstitch.repository.code import scripts
+from lockstitch.resources import load_table
 from lockstitch.scaffold.init import tables
 from lockstitch.scaffold.init.facts import Facts
 from lockstitch.scaffold.init.programs import Found, Program
@@ -120,7 +121,9 @@ def proposed(facts: Facts, found: Found, programs: Sequence[Program]) -> Iterato
     users = Users(found, programs)
     sizes = _sizes(facts)
     for program in programs:
-        alone = users.alone(program.image, _candidates(program, tables.dependencies(facts)))
+        listed = tables.dependencies(facts)
+        alone = users.alone(program.image, _candidates(program, listed))
+        alone = _without_brought(alone, [of_requirement(line) for line in listed])
         if not alone:
             continue
         known = sum(sizes.get(name, 0) for name in alone)
@@ -130,11 +133,17 @@ def proposed(facts: Facts, found: Found, programs: Sequence[Program]) -> Iterato
         names, listing = " ".join(alone), ", ".join(f"`{name}`" for name in alone)
         does = "lockstitch init --split"
         if facts.project.get("dependencies"):
-            listed = tables.dependencies(facts)
             lines = shlex.join(line for line in listed if of_requirement(line) in alone)
             does = f"uv remove {names} && uv add --group {program.image} {lines}, "
             does += f'then groups = ["{program.image}"] in its table'
         yield f"only image `{program.image}` imports {listing}{saved}; {does}"
+
+
+def _without_brought(alone: Sequence[str], listed: Sequence[str]) -> list[str]:
+    """Return names without those that others of a list bring into each image anyway."""
+    table = load_table(__package__, "eras.toml")["brings"]
+    brought = {each for name in listed if name not in alone for each in table.get(name, ())}
+    return [name for name in alone if name not in brought]
 
 
 def _sizes(facts: Facts) -> dict[str, int]:

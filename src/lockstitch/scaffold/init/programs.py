@@ -68,7 +68,7 @@ _SCRIPTS = (
 # What a script has that cannot run without an argument.
 _REQUIRED = re.compile(
     r"required=True|add_argument\(\s*[\"']\w|sys\.argv\[[1-9]|click\.argument"
-    r"|typer\.Argument\(\.\.\.|\.group\(|add_subparsers\("
+    r"|typer\.Argument\(\.\.\.|\.group\(|add_subparsers\(|LightningCLI\(|mark_flags?_as_required"
 )
 # A script that is there to be copied, by its name.
 _SAMPLE = re.compile(r"(?:^|_)(?:templates?|sample|boilerplate|skeleton)(?:_|$)")

@@ -11,8 +11,10 @@ import shlex
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import field, replace
+from typing import Any
 
 from lockstitch import shell
+from lockstitch.python.commands import entry_of
 from lockstitch.python.tables import table
 from lockstitch.repository.compose.services import compose_files
 from lockstitch.repository.compose.values import Service
@@ -221,6 +223,8 @@ def _said(
     words = _words(chosen, exposed, built.state.env)
     env = _env(where, built.state.env)
     here = where.repository(folder)
+    if (root := where.root_of(words, env, folder)) and "PYTHONPATH" not in env:
+        env["PYTHONPATH"] = f"/app/{root}"
     made = [
         posixpath.join(here or "", posixpath.relpath(path, folder))
         for step in built.steps
@@ -426,6 +430,16 @@ class _Places:
             found.append(path if path and self._repo.exists(path) else self.replaced(word))
         return tuple(found)
 
+    def root_of(self, words: tuple[str, ...], env: Mapping[str, str], folder: str) -> str:
+        """Return the folder of the repository whose module is copied to where it is started."""
+        entry = entry_of(words, env)
+        module = entry.module.replace(".", "/") if entry else ""
+        for name in (f"{module}.py", f"{module}/__init__.py") if module else ():
+            found = self.repository(posixpath.join(folder, name)) or ""
+            if found.endswith(f"/{name}") and not self._repo.exists(name):
+                return found.removesuffix(f"/{name}")
+        return ""
+
     def replaced(self, text: str) -> str:
         """Return a text with the absolute paths of the image as those of ours.
 
@@ -541,11 +555,8 @@ def _dvc(repo: Repository) -> Iterator[Said]:
     text = repo.text("dvc.yaml") or ""
     if not text:
         return
-    content = _yaml(text)
-    stages = content.get("stages") if isinstance(content, dict) else None
-    values = _yaml(repo.text("params.yaml") or "")
-    for name, stage in stages.items() if isinstance(stages, dict) else ():
-        listed = stage.get("cmd") if isinstance(stage, dict) else None
+    for name, stage, values in _stages(repo, _yaml(text)):
+        listed = stage.get("cmd")
         for each in listed if isinstance(listed, list) else [listed]:
             if isinstance(each, str) and each:
                 line = 1 + text[: max(0, text.find(each.splitlines()[0]))].count("\n")
@@ -556,13 +567,41 @@ def _dvc(repo: Repository) -> Iterator[Said]:
                     yield replace(found, outputs=outs, needs=needs, makes=made)
 
 
+def _stages(repo: Repository, content: object) -> Iterator[tuple[str, Mapping[str, Any], Any]]:
+    """Yield the stages of dvc.yaml with their values: of what is done for each item, the first."""
+    document = content if isinstance(content, dict) else {}
+    values: dict[str, Any] = {}
+    listed = document.get("vars")
+    for each in ("params.yaml", *(listed if isinstance(listed, list) else ())):
+        found = _yaml(repo.text(each) or "") if isinstance(each, str) else each
+        values |= found if isinstance(found, dict) else {}
+    for name, stage in table(document, "stages").items():
+        if not isinstance(stage, dict):
+            continue
+        items = stage.get("foreach")
+        if isinstance(items, str):
+            items = _value(items.strip("${} "), values)
+        if "matrix" in stage:
+            matrix = table(stage, "matrix").items()
+            items = [{key: each[0] for key, each in matrix if isinstance(each, list) and each}]
+        if items:
+            key, item = next(iter(items.items() if isinstance(items, dict) else enumerate(items)))
+            yield str(name), table(stage, "do") or stage, values | {"item": item, "key": key}
+        else:
+            yield str(name), stage, values
+
+
+def _value(name: str, values: Any) -> Any:
+    for part in name.strip().split("."):
+        values = values.get(part) if isinstance(values, dict) else None
+    return values
+
+
 def _filled(text: str, values: object) -> str:
-    """Return a text of dvc.yaml with the values of params.yaml in place of `${a.b}`."""
+    """Return a text of dvc.yaml with values in place of `${a.b}`."""
 
     def value(match: re.Match[str]) -> str:
-        inner = values
-        for part in match[1].strip().split("."):
-            inner = inner.get(part) if isinstance(inner, dict) else None
+        inner = _value(match[1], values)
         return match[0] if inner is None or isinstance(inner, dict | list) else str(inner)
 
     return _TEMPLATE.sub(value, text)
