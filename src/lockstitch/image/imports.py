@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from posixpath import basename
+from posixpath import basename, dirname
 from typing import IO, Any
 
 from lockstitch import files, zstd
@@ -29,6 +29,7 @@ from lockstitch.table import first_of
 from lockstitch.values import frozen
 
 _FORM = 3  # of the records
+_OF_PROTO = re.compile(r"(\w+)_pb2(?:_grpc)?")
 # What packages import without asking for it, most often by far.
 _WELL_KNOWN = frozenset(
     {"pkg_resources", "setuptools", "distutils", "six", "typing_extensions", "packaging", "imp"}
@@ -292,6 +293,21 @@ def _first_of_each(imports: Iterable[Import]) -> list[Import]:
     return [*first.values()]
 
 
+def _generated(top: str, prepared: Prepared) -> str:
+    """Return the command that makes a module of gRPC or protobuf, or includes it, else ""."""
+    file = next(iter(prepared.files), None)
+    if file is None or not (stem := _OF_PROTO.fullmatch(top)):
+        return ""
+    root = file.path.parents[file.name.count("/")]
+    if (root / f"{top}.py").is_file():
+        return f'include = ["{top}.py"] in [tool.lockstitch.images.{prepared.spec.name}]'
+    names = (each.name for each in files.walk(root))
+    found = next((name for name in names if basename(name) == f"{stem[1]}.proto"), "")
+    folder = dirname(found) or "."
+    made = f"python -m grpc_tools.protoc -I {folder} --python_out=. --grpc_python_out=. {found}"
+    return f"uv run --with grpcio-tools {made}" if found else ""
+
+
 def _error(where: str, module: str, prepared: Prepared) -> LockstitchError:
     image, python = prepared.spec.name, prepared.base.python.rpartition(".")[0]
     message = f"{where}: `{module}` is in no package of image `{image}`"
@@ -308,6 +324,8 @@ def _error(where: str, module: str, prepared: Prepared) -> LockstitchError:
         root = own.removesuffix(ends[0]).removesuffix(ends[1])
         path = ":".join(filter(None, (prepared.spec.env.get("PYTHONPATH"), f"/app{root}")))
         hint = f'env = {{PYTHONPATH = "{path}"}} in [tool.lockstitch.images.{image}]'
+    elif generated := _generated(top, prepared):
+        hint = generated
     return LockstitchError(message, hint=hint)
 
 

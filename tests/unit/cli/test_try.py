@@ -27,6 +27,10 @@ WINDOWS = "a path of a machine with Windows, which is nowhere else"
             "the project has no `models/data.py`; git check-ignore -v models/data.py",
         ),
         (
+            *("module", "models"),
+            'env = {PYTHONPATH = "/app"} in [tool.lockstitch.images.serve]',
+        ),
+        (
             *("module", "yaml"),
             "uv add PyYAML, or include its file in [tool.lockstitch.images.serve]",
         ),

@@ -152,6 +152,23 @@ def test_what_the_start_needs_and_nothing_has_is_an_error(project: Case) -> None
     ]
 
 
+def test_a_module_of_grpc_is_made_or_included(project: Case) -> None:
+    def hint() -> str:
+        with pytest.raises(LockstitchError) as caught:
+            project.check("python main.py", main="import score_pb2\n")
+        return caught.value.hint
+
+    assert hint() == 'uv add score-pb2, in a group of the image; or allow-missing = ["score_pb2"]'
+    (project.root / "protos").mkdir()
+    (project.root / "protos" / "score.proto").write_text('syntax = "proto3";\n')
+    assert hint() == (
+        "uv run --with grpcio-tools python -m grpc_tools.protoc -I protos --python_out=. "
+        "--grpc_python_out=. protos/score.proto"
+    )
+    (project.root / "score_pb2.py").write_text("")
+    assert hint() == 'include = ["score_pb2.py"] in [tool.lockstitch.images.serve]'
+
+
 def test_a_program_of_the_project_s_own_wheel_is_followed(project: Case) -> None:
     """A module beside the packages is not installed with them, whatever the image includes."""
     texts = {"src__tool__cli": "import common, sklearn\n", "src__common": ""}

@@ -193,6 +193,12 @@ def _remedy(project: Project, spec: ImageSpec, lack: Lack) -> str:
         base = posixpath.join(spec.workdir, lack.name.replace(".", "/"))
         if "." in lack.name and (project.root / posixpath.dirname(base)).is_dir():
             return f"the project has no `{base}.py`; git check-ignore -v {base}.py"
+        if (
+            "." not in lack.name
+            and (project.root / lack.name).is_dir()
+            and "PYTHONPATH" not in spec.env
+        ):
+            return f'env = {{PYTHONPATH = "/app"}} in [tool.lockstitch.images.{spec.name}]'
     if lack.kind != "file":
         return lack.line(spec.name)
     if re.match(r"[A-Za-z]:[\\/]", lack.name):
