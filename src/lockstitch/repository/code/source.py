@@ -184,6 +184,20 @@ def dotted(node: ast.expr) -> str:
     return ".".join(reversed(parts))
 
 
+# Calls at the top of many a module that make ready for others, and are no work of their own.
+_SETS_UP = frozenset(
+    {"append", "insert", "extend", "basicConfig", "filterwarnings", "simplefilter", "setLevel"}
+    | {"addHandler", "load_dotenv", "set_option", "seed", "manual_seed", "setdefault"}
+    | {
+        "set_tracking_uri",
+        "disable_warnings",
+        "set_verbosity_error",
+        "set_seed",
+        "setrecursionlimit",
+    }
+)
+
+
 def _runs(node: ast.stmt, own: set[str]) -> bool:
     """Return whether a statement at the top level does something when the file is started.
 
@@ -194,8 +208,9 @@ def _runs(node: ast.stmt, own: set[str]) -> bool:
         return "__name__" in ast.dump(node.test)
     if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
         return isinstance(node.value.func, ast.Name) and node.value.func.id in own
-    starts = isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
-    return starts or isinstance(node, ast.For | ast.With | ast.While)
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+        return dotted(node.value.func).rpartition(".")[2] not in _SETS_UP
+    return isinstance(node, ast.For | ast.With | ast.While)
 
 
 def _at_once(node: ast.AST) -> Iterator[ast.AST]:

@@ -349,7 +349,9 @@ def _images(
         if program.asks:
             yield _asking(program)
         for name, where in contents.absent.items():
-            absent.setdefault(name, (where, writer_of(name, contents, every)))
+            writer = writer_of(name, contents, every)
+            if program.port or writer != program.image:  # what a job makes itself, it does not lack
+                absent.setdefault(name, (where, writer))
         why = (program.reason, *contents.reasons)
         reasons.append(Reason(image=program.image, values=image, why=why))
         tables_of_images.append((program.image, image))

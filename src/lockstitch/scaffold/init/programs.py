@@ -57,6 +57,10 @@ _PAGES = ("streamlit_app", "app", "main", "home", "dashboard", "ui", "frontend",
 _SCRIPTS = (
     (re.compile(r"train(?:ing|er)?|run_train(?:ing)?|fit|fine_?tune"), "train"),
     (re.compile(r"(?:\w+_)?train(?:ing|er)?(?:_\w+)?|fine_?tune\w*"), "train"),
+    (
+        re.compile(r"model_?build(?:ing|er)?|build_?models?|(?:model_?)?fitting|fit_?models?"),
+        "train",
+    ),
     (re.compile(r"main|__main__"), "app"),
     (re.compile(r"run|app|cli|pipeline|start|job|entrypoint|server|serve"), "app"),
     (re.compile(r"predict(?:ion|or|\w*)?|infer(?:ence)?\w*|score|batch\w*|forecast\w*"), "predict"),
@@ -507,14 +511,21 @@ class _Finder:
         self, words: Sequence[str], env: Mapping[str, str], workdir: str = ""
     ) -> dict[str, str]:
         """Return the variables with what PYTHONPATH lacks for the imports of a command."""
-        if not self._lacking(words, env, workdir):
-            return dict(env)
-        there = env.get("PYTHONPATH", "")
-        options = [f"/app/{r}" if r else "/app" for r in self._roots()]
-        choices = [dict(env)] + [
-            {**env, "PYTHONPATH": f"{there}:{option}" if there else option} for option in options
-        ]
-        return min(choices, key=lambda choice: self._lacking(words, choice, workdir))
+        best, lacking = dict(env), self._lacking(words, env, workdir)
+        options = [f"/app/{root}" if root else "/app" for root in self._roots() if lacking]
+        while lacking:
+            there = best.get("PYTHONPATH", "")
+            choices = [
+                {**best, "PYTHONPATH": f"{there}:{option}" if there else option}
+                for option in options
+                if option not in there.split(":")
+            ]
+            counts = [self._lacking(words, choice, workdir) for choice in choices]
+            if not counts or min(counts) >= lacking:
+                break
+            lacking = min(counts)
+            best = choices[counts.index(lacking)]
+        return best
 
     def _default_health(self, kind: str) -> str:
         """Return the route that a framework answers by itself, in the versions that are asked."""
@@ -870,9 +881,14 @@ class _Finder:
             return by_module, self._better_root(by_module, {})
         options = [by_path, by_module] if can_module and "/" in path else [by_path]
         options = options[::-1] if said_module else options
-        scored = [(self._lacking(words, {}), n, words) for n, words in enumerate(options)]
-        lacking, _, words = min(scored)
-        return words, self._better_root(words, {}) if lacking else {}
+        envs = [self._better_root(words, {}) for words in options]
+        # The way that finds most with PYTHONPATH; of equals, the one that finds most without.
+        scored = [
+            (self._lacking(words, env), self._lacking(words, {}), number)
+            for number, (words, env) in enumerate(zip(options, envs, strict=True))
+        ]
+        best = min(scored)[2]
+        return options[best], envs[best]
 
     def _django(self) -> Iterator[Program]:
         for name in sorted(self._codes, key=lambda n: n.count("/")):
@@ -954,6 +970,7 @@ class _Finder:
                 {*parts} & _APART
                 or posixpath.basename(path) in _NO_PROGRAMS
                 or stem.startswith("test_")
+                or "airflow.DAG" in code.calls  # a plan, which Airflow reads
             ):
                 continue
             hints = [s for s in self._said if self._points(s, path)]
@@ -965,6 +982,8 @@ class _Finder:
                 ),
                 (len(_SCRIPTS), "app"),
             )
+            if place == len(_SCRIPTS) and code.has_main and _starts_training(code):
+                place, image = 2, _TRAIN
             is_script = code.has_main or code.is_script
             # train.py, whatever is in it, unless it is a part of another program.
             named = place < 1 and len(parts) <= 2 and not self._is_part(path)
@@ -1072,6 +1091,13 @@ class _Finder:
                 if path in self._codes:
                     return path
         return ""
+
+
+def _starts_training(code: Code) -> bool:
+    """Return whether a script imports a module of a training, as `components.model_trainer`."""
+    trains = [pattern for pattern, image in _SCRIPTS if image == _TRAIN]
+    modules = {whole.rpartition(".")[0].rpartition(".")[2] for whole in code.names.values()}
+    return any(pattern.fullmatch(module) for pattern in trains for module in modules)
 
 
 def _port(words: Sequence[str], kind: str, application: Application | None) -> int:

@@ -973,3 +973,48 @@ def test_what_compose_sets_and_code_needs_is_in_the_image(tmp_path: Path) -> Non
     images, notes = planned(tmp_path, texts)
     assert images["web"]["env"] == {"API_URL": "http://api:5000/predict"}
     assert any("`API_KEY` (main.py:5), `DB` (main.py:6); lockstitch try" in n for n in notes)
+
+
+COMPONENTS = {
+    "src/log.py": "import logging\nlogging.basicConfig()\n",
+    "src/components/trainer.py": (
+        "import sys\nfrom pathlib import Path\nsys.path.append(str(Path(__file__).parent.parent))\n"
+        "import log\n\n\nclass Trainer:\n    pass\n"
+    ),
+    "src/components/ingestion.py": (
+        "import sys\nfrom pathlib import Path\nsys.path.append(str(Path(__file__).parent.parent))\n"
+        "import log\nfrom trainer import Trainer\nif __name__ == '__main__':\n    Trainer()\n"
+    ),
+}
+
+
+def test_the_script_that_starts_a_training_is_the_training(tmp_path: Path) -> None:
+    """A module that only makes ready for imports would do nothing, and end with 0."""
+    images, _ = planned(tmp_path, {"app.py": "import flask\napp = flask.Flask('a')\n"} | COMPONENTS)
+    assert {*images} == {"serve", "train"}
+    assert images["train"]["command"][-1] in {
+        "src/components/ingestion.py",
+        "src.components.ingestion",
+    }
+    paths = images["train"].get("env", {}).get("PYTHONPATH", "").split(":")
+    assert "/app/src" in paths
+    by_module = "-m" in images["train"]["command"]
+    assert ("/app/src/components" in paths) is by_module
+
+
+def test_a_plan_of_airflow_is_no_step(tmp_path: Path) -> None:
+    dag = "import os\nfrom airflow import DAG\nwith DAG('a') as dag:\n    os.makedirs('data/in')\n"
+    train = "if __name__ == '__main__':\n    open('data/in/rows.csv')\n"
+    images, notes = planned(tmp_path, {"dags/pipeline.py": dag, "train.py": train})
+    assert {*images} == {"train"}
+    assert "before" not in images["train"]
+    assert not [note for note in notes if note.startswith("programs without an image")]
+
+
+def test_a_stage_that_builds_a_model_is_a_training(tmp_path: Path) -> None:
+    texts = {
+        f"src/{name}.py": f"if __name__ == '__main__':\n    print('{name}')\n"
+        for name in ("load_data", "model_building", "model_evaluation")
+    }
+    images, _ = planned(tmp_path, texts)
+    assert images["train"]["command"] == ["python", "src/model_building.py"]
