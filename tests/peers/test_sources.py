@@ -261,7 +261,7 @@ def test_an_image_that_does_not_start_is_not_pushed(
     output = capsys.readouterr()
     assert "file `nothing.csv` is missing: the project has no such file" in output.err
     assert "error: image `job` is built, and does not start: `FileNotFoundError: " in output.err
-    assert "hint: the project has no such file\n" in output.err
+    assert "hint: the project has no such file: put it there, with include = " in output.err
     assert output.out == ""
     assert registry.count("PUT") == pushed > 0
 

@@ -504,7 +504,22 @@ def how_to_get(project: Project, image: ImageSpec, path: str) -> str:
             return f"lockstitch run {each.name}"
     if beside := next((each.name for each in jobs if BESIDE in each.outputs), ""):
         return f"lockstitch run {beside}"
+    if other := _other_case(project.root, path):
+        return f"git mv {other[0]} {other[1]}"
     return "train first, or take the pattern out of `include`" if path.startswith("models/") else ""
+
+
+def _other_case(root: Path, path: str) -> tuple[str, str] | None:
+    """Return the name of what a path means but for its case, and the name that it should have."""
+    place = PurePosixPath()
+    for part in PurePosixPath(path).parts:
+        if "*" in part:
+            break
+        if not (root / place / part).exists():
+            names = [p.name for p in (root / place).iterdir() if p.name.lower() == part.lower()]
+            return (str(place / names[0]), str(place / part)) if names else None
+        place /= part
+    return None
 
 
 @dataclass(frozen=True, slots=True)

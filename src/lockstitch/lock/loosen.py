@@ -47,6 +47,30 @@ def hint(project: Project, said: str, env: Mapping[str, str]) -> str:
     return ""
 
 
+def pinned(project: Project, pin: str, env: Mapping[str, str]) -> str:
+    """Return the command that writes `NAME==VERSION`, or "" where uv finds nothing beside it."""
+    text = files.read_text(project.root / "pyproject.toml")
+    name = normal(pin.partition("==")[0])
+    pins = {
+        each: group
+        for each, group in _pins(toml(text))
+        if normal(re.split(r"[\[=\s]", each)[0]) == name
+    }
+    wider = dict.fromkeys(pins, pin)
+    changed = _changed(text, [*pins], wider)
+    if not pins:  # something else asks for it
+        import tomlkit
+
+        document = tomlkit.parse(changed)
+        own = document.get("project")
+        if own is None:
+            return ""
+        own["dependencies"] = [*own.get("dependencies", []), pin]
+        changed = tomlkit.dumps(document)
+        pins, wider = {pin: ""}, {pin: pin}
+    return "" if _conflict(changed, env) else _command(pins, [*pins], wider)
+
+
 def _is_absent(pin: str, said: str) -> bool:
     """Return whether uv says that the index has no such version."""
     match = _PIN.fullmatch(pin)

@@ -378,7 +378,10 @@ def _built(
                     with places.progress.task(title, 0):
                         known = sources.build(unbuilt, place, _resolver(project))
                 except LockstitchError as error:
-                    problems += error.everything()
+                    for each in error.everything():
+                        if sources.PIN in each.hint and unbuilt.version:
+                            each.hint = uv.with_wheel(project, unbuilt) or each.hint
+                        problems.append(each)
                     continue
             built[unbuilt.artifact, known.platform] = known
     raise_all(problems)

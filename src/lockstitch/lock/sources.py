@@ -41,6 +41,7 @@ from lockstitch.python.locks.pylock import Built, Unbuilt
 from lockstitch.python.locks.resolution import LockedWheel
 from lockstitch.python.tables import Table, parse_toml
 from lockstitch.python.target import Target
+from lockstitch.resources import load_table
 from lockstitch.store import Store
 from lockstitch.table import first_of
 from lockstitch.values import frozen
@@ -57,6 +58,12 @@ _UNSEEN = frozenset({".git", ".venv", "__pycache__", ".lockstitch"})  # folders
 _MOST_FILES, _MOST_BYTES = 200_000, 8 << 30
 _TAG = re.compile(r"-(?P<python>[^-]+)-(?P<abi>[^-]+)-(?P<platform>[^-]+)\.whl$")
 _ERRORS = 5  # lines that speak of an error, wherever they are
+PIN = "pin a version that has a wheel"  # a hint where no such version is known yet
+# Lines by which a build says that a file or program of the system is not there.
+_MISSING = re.compile(
+    r"(?im)^.*(?:\.h\b.*no such file|config\b.*(?:not found|no such file|error)"
+    r"|valid pkg-config|required .*(?:header|librar)|cannot find -l|headers? .*not found).*$"
+)
 _ERROR = re.compile(r"(?i)\berror\b|fatal|exception|no such file|not found|cannot find")
 _UV_SAYS = re.compile(
     r"error: Failed to build|\s+cause: |hint: Build failures|Building wheel\.\.\."
@@ -358,7 +365,7 @@ def _resolved(source: Source, tree: Path, resolve: Resolve) -> tuple[str, ...]:
     requires: tuple[str, ...] = LEGACY
     if path.is_file():
         problems: list[LockstitchError] = []
-        hint = "pin a version that has a wheel"
+        hint = PIN
         title = f"pyproject.toml of `{source.title}`"
         document = parse_toml(files.read_text(path), title, hint=hint)
         requires = (
@@ -623,13 +630,13 @@ def _extract(archive: Path, source: Source, folder: Path) -> None:
             tar.extractall(folder, tarred, filter="data")
     except (*DAMAGE, OSError, zipfile.BadZipFile, NotImplementedError) as e:
         message = f"the source of `{source.title}` cannot be unpacked: {e}"
-        raise LockstitchError(message, hint="pin a version that has a wheel") from e
+        raise LockstitchError(message, hint=PIN) from e
 
 
 def _bound(source: Source, count: int, size: int) -> None:
     if count > _MOST_FILES or size > _MOST_BYTES:
         message = f"the source of `{source.title}` has {count} files of {size} bytes"
-        raise LockstitchError(message, hint="pin a version that has a wheel")
+        raise LockstitchError(message, hint=PIN)
 
 
 # --- what a build needs of this machine
@@ -694,7 +701,21 @@ def _failed(source: Source, output: Sequence[str], log: Path) -> LockstitchError
     errors = [n for n, line in enumerate(lines) if _ERROR.search(line)][-_ERRORS:]
     last = range(max(0, len(lines) - _LINES + len(errors)), len(lines))
     message += "\n".join(f"  {lines[n]}" for n in sorted({*errors, *last}))
-    return LockstitchError(message, hint=f"read {log}, or pin a version that has a wheel")
+    needed = _headers(source, "\n".join(lines))
+    if needed:
+        listed = ", ".join(f'"{each}"' for each in needed)
+        hint = f"apt-get install {' '.join(needed)} && lockstitch lock; or {_CONTAINED} and "
+        return LockstitchError(message, hint=f"{hint}build-packages = [{listed}]")
+    return LockstitchError(message, hint=f"read {log}, or {PIN}")
+
+
+def _headers(source: Source, output: str) -> list[str]:
+    """Return the packages of Debian that a failed build wants, by what it says and by name."""
+    tables = load_table(__package__, "headers.toml")
+    missing = "\n".join(_MISSING.findall(output))
+    wanted = [text for form, text in tables["said"].items() if re.search(form, missing)]
+    wanted += [tables["packages"].get(source.name, "")] if missing else []
+    return [*dict.fromkeys(" ".join(wanted).split())]
 
 
 # --- the wheel
@@ -746,7 +767,7 @@ def _differs(source: Source, one: bytes, other: bytes) -> LockstitchError:
     names = ", ".join(f"`{name}`" for name in _different(one, other))
     message = f"`{source.title}` does not build the same twice: {names} differ with umask, time "
     message += "zone, locale, hash seed and folder"
-    return LockstitchError(message, hint="pin a version that has a wheel")
+    return LockstitchError(message, hint=PIN)
 
 
 def _different(one: bytes, other: bytes) -> Iterator[str]:

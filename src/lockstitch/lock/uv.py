@@ -16,6 +16,7 @@ from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.lock.bases import Base
 from lockstitch.net.transport import no_answer
 from lockstitch.python.locks import holds
+from lockstitch.python.locks.pylock import Unbuilt
 from lockstitch.python.model import ImageSpec, Project
 from lockstitch.python.tables import parse_toml, table, tables, texts, toml
 from lockstitch.store import Store
@@ -101,6 +102,21 @@ def lock(project: Project, *, upgrade: Sequence[str] | None) -> None:
             env = _environment(**_python(project))
             error.hint = loosen.hint(project, error.message, env) or error.hint
         raise
+
+
+def with_wheel(project: Project, unbuilt: Unbuilt) -> str:
+    """Return the command that takes the nearest version of a package with a wheel, "" for none."""
+    from lockstitch.lock import loosen
+
+    env = _environment(**_python(project))
+    words = ["pip", "compile", "-", "--no-deps", "--quiet", "--no-header", "--no-annotate"]
+    words += ["--only-binary", unbuilt.name, "--resolution", "lowest", "--python-platform", "linux"]
+    words += ["--python-version", project.python]
+    with indexes_of(project.root) as where:
+        program, asked = process.find_uv(), f"{unbuilt.name}>={unbuilt.version}\n"
+        done = process.run([program, *words], cwd=where, env=env, stdin=asked, check=False)
+    pin = done.stdout.strip()
+    return loosen.pinned(project, pin, env) if done.code == 0 and "==" in pin else ""
 
 
 def check(project: Project) -> None:

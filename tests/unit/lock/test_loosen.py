@@ -12,6 +12,8 @@ from lockstitch import process
 from lockstitch.errors import LockstitchError
 from lockstitch.lock import uv
 from lockstitch.python.load import load
+from lockstitch.python.locks.pylock import Unbuilt
+from lockstitch.python.model import Project
 
 WHEELS = (
     ("alpha", "1.0", ()),
@@ -23,8 +25,8 @@ WHEELS = (
 )
 
 
-def refused(root: Path, dependencies: list[str], more: str = "") -> str:
-    """Return the hint of a lock of these requirements that fails."""
+def made(root: Path, dependencies: list[str], more: str = "") -> Project:
+    """Return a project of these requirements, whose index is a folder."""
     links = {
         f"links/{n}": data
         for name, v, r in WHEELS
@@ -37,11 +39,37 @@ def refused(root: Path, dependencies: list[str], more: str = "") -> str:
         f'find-links = ["{root / "links"}"]\n[tool.lockstitch]\npython = "3.11"\n'
         "[tool.lockstitch.images.app]\n"
     )
-    project = load(write_files(root, {**links, "pyproject.toml": text}))
+    return load(write_files(root, {**links, "pyproject.toml": text}))
+
+
+def refused(root: Path, dependencies: list[str], more: str = "") -> str:
+    """Return the hint of a lock of these requirements that fails."""
+    project = made(root, dependencies, more)
     with pytest.raises(LockstitchError) as caught:
         uv.lock(project, upgrade=None)
     assert "no versions fit together" in caught.value.message
     return caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("dependencies", "more", "command"),
+    [
+        (["alpha==1.5"], "", "uv add --frozen alpha==2.0"),
+        (
+            ["beta"],
+            '[dependency-groups]\ntrain = ["alpha==1.5"]\n',
+            "uv add --frozen --group train alpha==2.0",
+        ),
+        (["beta"], "", "uv add --frozen alpha==2.0"),
+        (["alpha==1.5", "gamma==1.0"], "", ""),
+    ],
+)
+def test_the_nearest_version_with_a_wheel_is_one_that_fits(
+    tmp_path: Path, dependencies: list[str], more: str, command: str
+) -> None:
+    unbuilt = Unbuilt(name="alpha", version="1.5", kind="sdist", artifact="")
+    hint = uv.with_wheel(made(tmp_path, dependencies, more), unbuilt)
+    assert hint == (f"{command} && lockstitch lock" if command else "")
 
 
 @pytest.mark.parametrize(

@@ -255,6 +255,18 @@ def test_a_build_that_fails_ends_with_its_last_lines(
 
 
 @pytest.mark.slow
+def test_a_build_that_lacks_headers_ends_with_their_package(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = "sys.exit('a.c:1: fatal error: portaudio.h: No such file or directory')"
+    publish(world, "odd", module("odd") | backend(code, "odd"))
+    assert lockstitch(project(tmp_path, "odd"), "lock") == 1
+    said = capsys.readouterr().err
+    assert "hint: apt-get install portaudio19-dev && lockstitch lock; or " in said
+    assert 'build-packages = ["portaudio19-dev"]' in said
+
+
+@pytest.mark.slow
 def test_it_has_no_network_and_no_home(
     world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

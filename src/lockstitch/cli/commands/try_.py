@@ -217,7 +217,8 @@ def _remedy(project: Project, spec: ImageSpec, lack: Lack) -> str:
         does = "" if command.startswith("dvc") else ", which writes there"
         return f"{command}{does}, then {include}"
     alike = files.nearest(path, [found.name for found in files.walk(project.root)])
-    return f"the project has no such file{f', it has `{alike}`' if alike else ''}"
+    rest = f", it has `{alike}`" if alike else f": put it there, with {include}"
+    return f"the project has no such file{rest}"
 
 
 def _mended(spec: ImageSpec, writes: Sequence[str]) -> Iterator[str]:

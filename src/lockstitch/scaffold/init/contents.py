@@ -46,6 +46,7 @@ _MADE = re.compile(r"_version(?:__)?\.py$|_pb2(?:_grpc)?\.py$")  # by a build
 _RUNS = re.compile(r"(?:.*/)?(?:mlflow\.db$|mlruns/)")
 _STORE = "bentoml-store"  # the folder of the project that is BENTOML_HOME
 _SENTENCE = re.compile(r"[.,:;!?] |(?: [^ ]+){4}")  # words for people, and no name of a folder
+_COMMAND = re.compile(r"(?:python3?|bash|sh|pip|git|cp|mv|rm|docker|java|make|spark-submit) ")
 _OUTPUTS = frozenset(
     {"logs", "log", "artifacts", "outputs", "output", "results", "reports", "models", "uploads"}
 )
@@ -94,6 +95,7 @@ class _Reader:
         self._all = frozenset(f.name for f in files.walk(facts.folder.root) if not f.outside)
         self._wanted: dict[str, str] = {}  # file -> where the code names it
         self._contents = Contents(program=program)
+        self._renamed: list[str] = []  # globs of what has another name yet
 
     def contents(self) -> Contents:
         """Return the whole of it."""
@@ -150,6 +152,7 @@ class _Reader:
         made.include = without_parts(
             glob for glob in include if any(files.matches(n, glob) for n in self._all)
         )
+        made.include += self._renamed
         made.outputs = tops(made.outputs)
         return made
 
@@ -453,6 +456,7 @@ class _Reader:
         if kind in {"flask", "dash", "quart"}:
             for name in ("templates", "static", "assets"):
                 self._folder(posixpath.join(folder, name), f"{path}:1")
+            self._templates(posixpath.join(folder, "templates"))
         if kind == "streamlit":
             self._folder(posixpath.join(folder, "pages"), f"{path}:1")
             for name in (
@@ -474,6 +478,18 @@ class _Reader:
         data = "data" if self._trains else "models"
         if not any(n.startswith(f"{data}/") for n in self._wanted) and self._program.kind != "said":
             self._folder(data, "")
+
+    def _templates(self, folder: str) -> None:
+        """Include templates that only Windows finds, so that `build` says how to rename them."""
+        if any(name.startswith(f"{folder}/") for name in self._names):
+            return
+        tops = {name[: len(folder)] for name in self._names if name[len(folder) :][:1] == "/"}
+        other = next((top for top in sorted(tops) if top.lower() == folder.lower()), "")
+        if other and any("flask.render_template" in c.calls for c in self._found.codes.values()):
+            self._contents.notes.append(
+                f"`{other}` is no `{folder}` on Linux, where Flask looks: git mv {other} {folder}"
+            )
+            self._renamed.append(f"{folder}/**")
 
     def _folder(self, folder: str, where: str) -> None:
         for name in self._names:
@@ -609,6 +625,8 @@ class _Reader:
         if (folder.startswith((".", "/")) and not folder.startswith("./")) or folder in {"", "."}:
             return
         if not re.fullmatch(r"[\w.+@-]+(?:[ /][\w.+@-]+)*", folder) or _SENTENCE.search(folder):
+            return
+        if _COMMAND.match(folder):
             return
         if folder not in self._contents.outputs:
             self._contents.outputs.append(folder)

@@ -7,6 +7,8 @@ import pytest
 from support import gauntlet
 from support.projects import write_files
 
+from lockstitch.image.contents import how_to_get
+from lockstitch.python.load import load
 from lockstitch.python.tables import parse_toml
 from lockstitch.scaffold.init import plan
 
@@ -461,6 +463,24 @@ def test_a_notebook_is_run_where_there_is_no_other_program(tmp_path: Path) -> No
         "`!pip install seaborn`"
     ) in made.notes
     assert "programs without an image: `nb/01 look.ipynb`" in made.notes
+
+
+def test_templates_that_only_windows_finds_are_named(tmp_path: Path) -> None:
+    app = (
+        "from flask import Flask, render_template\napp = Flask(__name__)\n"
+        "@app.route('/')\ndef home():\n    return render_template('index.html')\n"
+    )
+    texts = {"web/app.py": app, "web/Templates/index.html": "hello"}
+    images, notes = planned(tmp_path, texts)
+    (image,) = images.values()
+    renamed = "git mv web/Templates web/templates"
+    assert "web/templates/**" in image["include"]
+    assert f"`web/Templates` is no `web/templates` on Linux, where Flask looks: {renamed}" in notes
+    plan.write(plan.plan(tmp_path))
+    project = load(tmp_path)
+    assert how_to_get(project, project.images[0], "web/templates/**") == renamed
+    (tmp_path / "web/Templates").rename(tmp_path / "web/templates")
+    assert how_to_get(project, project.images[0], "web/templates/**") == ""
 
 
 def test_of_several_notebooks_one_runs_whose_data_is_here(tmp_path: Path) -> None:
