@@ -44,6 +44,8 @@ _HARMLESS = frozenset(
     | {"--use-feature", "--use-pep517", "--progress-bar", "--default-timeout", "--timeout"}
     | {"--no-build-isolation"}
 )
+# Of modules that every Python of today has, and which no Python of today builds.
+_BACKPORTS = frozenset({"enum34", "functools32", "futures", "pickle5", "subprocess32", "trollius"})
 _OLDER, _NEWEST = 8, 14  # minor versions whose standard libraries count
 
 
@@ -134,7 +136,7 @@ def usable(text: str, where: str, notes: list[str]) -> str:
             from packaging.specifiers import SpecifierSet
 
             parsed.specifier = SpecifierSet()
-    elif name == "pkg-resources" or (name in _standard() and name != "setuptools"):
+    elif name in {*_BACKPORTS, "pkg-resources"} or (name in _standard() and name != "setuptools"):
         notes.append(f"{where}: `{parsed.name}` is part of Python: left out")
         return ""
     elif name in {"mkl-fft", "mkl-random", "mkl-service"}:
