@@ -139,7 +139,9 @@ def test_many_files_of_conda_are_one_note(tmp_path: Path) -> None:
     assert found.notes == (told,)
 
 
-@pytest.mark.parametrize("line", ["os", "pickle5==0.0.12", "pkg-resources==0.0.0", "dataclasses==0.8", "."])
+@pytest.mark.parametrize(
+    "line", ["os", "pickle5==0.0.12", "pkg-resources==0.0.0", "dataclasses==0.8", "."]
+)
 def test_what_needs_no_package(line: str, tmp_path: Path) -> None:
     found = requirements_of(tmp_path, f"{line}\n")
     assert found.lines == ()
