@@ -46,7 +46,6 @@ class Hasher:
     """Counts and hashes bytes as they pass."""
 
     def __init__(self) -> None:
-        """Start with nothing read."""
         self._hash = hashlib.sha256()
         self.size = 0
 

@@ -14,7 +14,6 @@ class LockstitchError(Exception):
     def __init__(
         self, message: str, *, hint: str = "", also: Sequence["LockstitchError"] = ()
     ) -> None:
-        """Keep the message, the hint, and further errors found in the same pass."""
         super().__init__(message)
         self.message = message
         self.hint = hint

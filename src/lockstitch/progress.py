@@ -43,7 +43,6 @@ class _Count:
     """Counts what is done of a task, and says how far it is."""
 
     def __init__(self, label: str, total: int) -> None:
-        """Begin with nothing done."""
         self._label, self._total = label, total
         self._done, self._note = 0, ""
         self._began = clock.monotonic()
@@ -102,7 +101,6 @@ class Bars:
     """Shows bars on a terminal; rich is imported only when the first one is drawn."""
 
     def __init__(self) -> None:
-        """Start with no bar on the screen."""
         self._lock = threading.Lock()
         self._shown: RichProgress | None = None
         self._running = 0
@@ -156,7 +154,6 @@ class Bars:
 
 class _Bar:
     def __init__(self, screen: "RichProgress", bar: "TaskID") -> None:
-        """Keep the screen and the bar's number."""
         self._screen = screen
         self._bar = bar
         self._label = str(screen.tasks[-1].description)

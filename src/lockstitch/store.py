@@ -378,7 +378,6 @@ class BlobWriter:
     """Hashes bytes while they are written to a temporary file of the store."""
 
     def __init__(self, store: Store, path: Path) -> None:
-        """Open the temporary file."""
         self._store = store
         self._path = path
         self.hasher = Hasher()

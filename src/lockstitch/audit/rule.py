@@ -107,7 +107,6 @@ class Rule:
     fixes: ClassVar[bool] = False  # whether some of its findings have a fix
 
     def __init__(self, options: CheckOptions = _DEFAULT) -> None:
-        """Keep the options."""
         self.options = options
 
     @property

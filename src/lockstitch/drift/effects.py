@@ -91,7 +91,6 @@ class Ranks:
     """Ranks packages of two environments, by what was imported and who needs what."""
 
     def __init__(self, before: Fingerprint, after: Fingerprint) -> None:
-        """Keep what both know."""
         # A run that imported nothing trained in a process that was not seen: that is not known.
         known = [each.imported for each in (before, after) if each.imported]
         self.imported = frozenset(name for names in known for name in names) if known else None

@@ -32,7 +32,6 @@ class Group:
     names: tuple[str, ...]
 
     def __str__(self) -> str:
-        """Return it for people."""
         return f"{self.value or '-'} ({', '.join(self.names)})"
 
 

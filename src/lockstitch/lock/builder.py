@@ -54,19 +54,10 @@ def pin(
     requested = (*_TOOLS, *more)
     if before and not upgrade and (before.release, before.requested) == (base.release, requested):
         return before
-    selection = select(
-        base.release,
-        base.platform,
-        (*(root.format(minor) for root in own), *SYSTEM, *requested),
-        fetcher=sources.fetcher,
-        store=sources.store,
-        progress=sources.progress,
-    )
+    roots = (*(root.format(minor) for root in own), *SYSTEM, *requested)
+    packages = select(base.release, base.platform, roots, sources).packages
     return Builder(
-        platform=base.platform,
-        release=base.release,
-        requested=requested,
-        packages=selection.packages,
+        platform=base.platform, release=base.release, requested=requested, packages=packages
     )
 
 

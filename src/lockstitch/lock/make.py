@@ -152,16 +152,7 @@ def _of_debian(project: Project, own: ServiceSpec, places: Sources) -> LockedSer
     from lockstitch.lock.bases.debian.selection import LIBRARIES, select
 
     chosen = [
-        select(
-            release(project),
-            platform,
-            LIBRARIES,
-            fetcher=places.fetcher,
-            store=places.store,
-            progress=places.progress,
-            packages=own.debian,
-            scripts_matter=False,
-        )
+        select(release(project), platform, LIBRARIES, places, own.debian, scripts_matter=False)
         for platform in project.platforms
     ]
     every = [p for each in chosen for p in (*each.packages, *each.added.packages)]

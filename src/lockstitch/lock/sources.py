@@ -266,10 +266,7 @@ def folder_wheel(locked: LockedFolder, target: Target, root: Path, store: Store)
         name=locked.name,
         version=filename.split("-")[1],
         filename=filename,
-        url="",
         digest=digest,
-        size=None,
-        uploaded=0,
         first_party=True,
     )
 
@@ -294,10 +291,7 @@ def built_for(lock: Lock, target: Target, root: Path, store: Store) -> Built:
                     name=wheel.name,
                     version=wheel.version or unbuilt.version,
                     filename=wheel.filename,
-                    url="",
                     digest=wheel.digest,
-                    size=None,
-                    uploaded=0,
                 )
         return None
 
@@ -318,7 +312,6 @@ def given_wheel(unbuilt: Unbuilt, root: Path, store: Store) -> LockedWheel:
         url="" if is_file else unbuilt.url,
         digest=Digest.parse(unbuilt.artifact),
         size=unbuilt.size or None,
-        uploaded=0,
         first_party=is_file,
     )
 

@@ -218,8 +218,6 @@ def _addressed(pin: Pinned) -> LockedWheel:
         filename=_usual(pin.filename),
         url=bare(pin.url),
         digest=digest,
-        size=None,
-        uploaded=0,
     )
 
 

@@ -124,7 +124,6 @@ class Answer:
     """A status, headers and a body that is read once; closed at the end of a `with`."""
 
     def __init__(self, response: "urllib3.BaseHTTPResponse") -> None:
-        """Wrap what urllib3 gives."""
         self._response = response
         self.status = response.status
         self.headers: Mapping[str, str] = response.headers  # whose names have no case
@@ -164,7 +163,6 @@ class Answer:
         self._response.release_conn()
 
     def __enter__(self) -> Self:
-        """Return the answer itself."""
         return self
 
     def __exit__(

@@ -223,7 +223,6 @@ class Stitcher:
     """Writes one layer; `stargz` has the one that adds a table of contents."""
 
     def __init__(self, write: Callable[[bytes], object], hasher: Hasher | None = None) -> None:
-        """Write through a buffer, since most members are small."""
         self._write, self._is_hashed = write, hasher is not None
         self._digest, self._diff = hasher or Hasher(), Hasher()
         self._buffer = bytearray()

@@ -23,6 +23,7 @@ from lockstitch.oci.model import (
     Artifact,
     Descriptor,
     Image,
+    index_of,
     referrers_index,
     referrers_tag,
     subject_of,
@@ -74,7 +75,7 @@ class Layout(LayoutReader):
             return self._write(image, name, is_whole)
 
     def _index(self, manifests: Sequence[Mapping[str, Any]]) -> None:
-        self._replace(self.root / "index.json", _index_of(manifests))
+        self._replace(self.root / "index.json", index_of(manifests))
 
     def _replace(self, path: Path, data: bytes) -> None:
         """Write a file, also where a folder stands."""
@@ -154,7 +155,7 @@ class Layout(LayoutReader):
         except LockstitchError:
             if not self._own:
                 raise
-            return manifest.read(_index_of(self._whole_entries()), INDEX_TYPE, str(self.root))
+            return manifest.read(index_of(self._whole_entries()), INDEX_TYPE, str(self.root))
 
     def _is_damaged(self) -> bool:
         try:
@@ -166,7 +167,7 @@ class Layout(LayoutReader):
     def _read_index(self) -> Manifest:
         path = self.root / "index.json"
         if not path.exists():
-            return manifest.read(_index_of([]), INDEX_TYPE, f"the index of `{self.root}`")
+            return manifest.read(index_of([]), INDEX_TYPE, f"the index of `{self.root}`")
         try:
             index = super().index()
             names = [each.annotations[REF] for each in index.manifests]
@@ -188,7 +189,7 @@ class Layout(LayoutReader):
                 with contextlib.suppress(*malformed):
                     found = self.manifest(Digest.parse(each["digest"]))
                     facts = {"mediaType": found.media_type, "size": len(found.data)}
-                    _ = manifest.read(_index_of([each]), INDEX_TYPE, "").manifests  # raises
+                    _ = manifest.read(index_of([each]), INDEX_TYPE, "").manifests  # raises
                     if facts == {key: each[key] for key in facts}:
                         kept.setdefault(str(each["annotations"][REF]), each)
         return [kept[name] for name in sorted(kept)]
@@ -264,8 +265,8 @@ class Layout(LayoutReader):
 
     def _put_named(self, data: bytes, media_type: str, name: str) -> bool:
         fresh = self._put(data)
-        found = Descriptor(media_type=media_type, digest=of_bytes(data), size=len(data))
-        return self._name(found.document() | {"annotations": {REF: name}}, name) or fresh
+        found = Descriptor.of(media_type, data, annotations={REF: name})
+        return self._name(found.document(), name) or fresh
 
     def _put(self, data: bytes) -> bool:
         if self._has(data):
@@ -320,10 +321,6 @@ class Layout(LayoutReader):
             return
         yield image.config.digest
         yield from (layer.digest for layer in image.layers)
-
-
-def _index_of(manifests: Sequence[Mapping[str, Any]]) -> bytes:
-    return canonical_json({"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": manifests})
 
 
 def _read(path: Path) -> bytes | None:

@@ -49,7 +49,7 @@ class Manifest:
     @property
     def descriptor(self) -> Descriptor:
         """What another manifest names it by."""
-        return Descriptor(media_type=self.media_type, digest=self.digest, size=len(self.data))
+        return Descriptor.of(self.media_type, self.data)
 
     @property
     def config(self) -> Descriptor:

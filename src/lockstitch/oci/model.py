@@ -42,7 +42,6 @@ class Platform:
         return cls(os=parts[0], architecture=parts[1], variant="".join(parts[2:]))
 
     def __str__(self) -> str:
-        """Return `os/architecture[/variant]`."""
         return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
 
     def document(self) -> dict[str, Any]:
@@ -61,6 +60,11 @@ class Descriptor:
     annotations: Mapping[str, str] = field(default_factory=dict)
     platform: Platform | None = None
     artifact_type: str = ""
+
+    @classmethod
+    def of(cls, media_type: str, data: bytes, **more: Any) -> "Descriptor":
+        """Return the descriptor of bytes, with more members by name."""
+        return cls(media_type=media_type, digest=of_bytes(data), size=len(data), **more)
 
     @classmethod
     def of_layer(cls, facts: LayerFacts) -> "Descriptor":
@@ -170,8 +174,7 @@ class Image:
 
     def config_descriptor(self) -> Descriptor:
         """Return the descriptor of the config blob."""
-        data = self.config_bytes()
-        return Descriptor(media_type=CONFIG_TYPE, digest=of_bytes(data), size=len(data))
+        return Descriptor.of(CONFIG_TYPE, self.config_bytes())
 
     def layer_descriptors(self) -> Iterator[Descriptor]:
         """Yield the descriptor of each layer, lowest first."""
@@ -190,10 +193,7 @@ class Image:
 
     def descriptor(self) -> Descriptor:
         """Return the descriptor of the manifest, with the platform."""
-        data = self.manifest_bytes()
-        return Descriptor(
-            media_type=MANIFEST_TYPE, digest=of_bytes(data), size=len(data), platform=self.platform
-        )
+        return Descriptor.of(MANIFEST_TYPE, self.manifest_bytes(), platform=self.platform)
 
     @property
     def digest(self) -> Digest:
@@ -204,17 +204,13 @@ class Image:
 def index_bytes(descriptors: Iterable[Descriptor]) -> bytes:
     """Return the index of one image for several platforms, whose digest is its name."""
     # By platform: the order of builds must not show.
-    return _index(sorted(descriptors, key=lambda each: str(each.platform)))
+    return index_of(e.document() for e in sorted(descriptors, key=lambda each: str(each.platform)))
 
 
-def _index(descriptors: Iterable[Descriptor]) -> bytes:
-    return canonical_json(
-        {
-            "schemaVersion": 2,
-            "mediaType": INDEX_TYPE,
-            "manifests": [descriptor.document() for descriptor in descriptors],
-        }
-    )
+def index_of(manifests: Iterable[Mapping[str, Any]]) -> bytes:
+    """Return the index of manifests by their descriptors, in this order."""
+    document = {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": list(manifests)}
+    return canonical_json(document)
 
 
 def empty(platform: Platform, *, created: int) -> Image:
@@ -246,11 +242,10 @@ class Artifact:
 
     def blobs(self) -> tuple[tuple[Descriptor, bytes], ...]:
         """Return the blobs that the manifest names: the empty config, and the document."""
-        empty = Descriptor(media_type=EMPTY_TYPE, digest=of_bytes(EMPTY), size=len(EMPTY))
-        return (empty, EMPTY), (self._document(), self.data)
-
-    def _document(self) -> Descriptor:
-        return Descriptor(media_type=self.kind, digest=of_bytes(self.data), size=len(self.data))
+        return tuple(
+            (Descriptor.of(media_type, data), data)
+            for media_type, data in ((EMPTY_TYPE, EMPTY), (self.kind, self.data))
+        )
 
     def manifest_bytes(self, subject: Descriptor | None = None) -> bytes:
         """Return the manifest of the document about this image, or about none."""
@@ -264,28 +259,23 @@ class Artifact:
         }
         if subject:
             # A subject is a descriptor without platform: registries compare digests alone.
-            kind, digest, size = subject.media_type, subject.digest, subject.size
-            found["subject"] = Descriptor(media_type=kind, digest=digest, size=size).document()
+            bare = replace(subject, annotations={}, platform=None, artifact_type="")
+            found["subject"] = bare.document()
         if self.annotations:
             found["annotations"] = dict(self.annotations)
         return canonical_json(found)
 
     def descriptor(self, subject: Descriptor) -> Descriptor:
         """Return the descriptor that an index of referrers has for it."""
-        data = self.manifest_bytes(subject)
-        return Descriptor(
-            media_type=MANIFEST_TYPE,
-            digest=of_bytes(data),
-            size=len(data),
-            artifact_type=self.kind,
-            annotations=self.annotations,
-        )
+        data, notes = self.manifest_bytes(subject), self.annotations
+        return Descriptor.of(MANIFEST_TYPE, data, artifact_type=self.kind, annotations=notes)
 
 
 def referrers_index(referrers: Iterable[Descriptor]) -> bytes:
     """Return the index of the referrers of one image."""
     # By type and digest: the order of writing must not show.
-    return _index(sorted(referrers, key=lambda each: (each.artifact_type, each.digest)))
+    ordered = sorted(referrers, key=lambda each: (each.artifact_type, each.digest))
+    return index_of(referrer.document() for referrer in ordered)
 
 
 def referrers_tag(digest: Digest) -> str:

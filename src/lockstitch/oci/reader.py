@@ -121,7 +121,6 @@ class LayoutReader:
     """The images and blobs of an OCI layout, as a `Source`."""
 
     def __init__(self, root: Path) -> None:
-        """Read nothing yet."""
         self.root = root
 
     # --- manifests and blobs

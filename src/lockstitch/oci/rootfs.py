@@ -71,7 +71,6 @@ class RootFs(Generic[T]):
     """
 
     def __init__(self) -> None:
-        """Start with nothing."""
         self._nodes: dict[str, Node[T]] = {}
         self._folder: Node[T] = Node(kind=Kind.FOLDER, mode=0o755)  # a parent without entry
 

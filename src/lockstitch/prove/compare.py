@@ -51,7 +51,6 @@ class ImageDifference:
     there: str
 
     def __str__(self) -> str:
-        """Return the difference as one line."""
         where = " ".join(f"`{each}`" for each in (self.layer, self.entry) if each)
         return f"{where}: {self.what}: {self.here} here, {self.there} there"
 

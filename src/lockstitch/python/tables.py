@@ -208,7 +208,6 @@ class Table:
         return {name: outer.table(name) for name in outer}
 
     def __iter__(self) -> Iterator[str]:
-        """Yield the keys as they stand in the file."""
         yield from self._value
 
     def _typed(

@@ -41,7 +41,6 @@ class Folder:
     """Names the files of a stack and reads the small ones."""
 
     def __init__(self, root: Path) -> None:
-        """Use this folder; nothing is made yet."""
         self.root = root
 
     @property

@@ -232,7 +232,6 @@ class Supervisor:
         patience: Patience,
         log_size: int = _LOG_SIZE,
     ) -> None:
-        """Keep these services; each comes after what it needs."""
         self._folder = folder
         self._log_size = log_size
         self._stop = threading.Event()

@@ -1,51 +1,26 @@
 """All rules: each class of a file of a family is one."""
 
-from types import ModuleType
-from typing import TypeGuard
+from importlib import import_module
+from pkgutil import iter_modules
 
 from lockstitch.audit.pages import FAMILIES
 from lockstitch.audit.rule import Rule
-from lockstitch.audit.rules import (
-    chk,
-    env,
-    hok,
-    img_base,
-    img_copy,
-    img_install,
-    img_layer,
-    img_run,
-    img_wheels,
-    lck,
-    lck_inputs,
-    lck_machine,
-    lck_stale,
-    pkg,
-    run,
-    sec,
-    stk,
-    stk_data,
-)
 
 __all__ = ["RULES", "by_code", "codes"]
 
-_FILES = (
-    *(chk, env, hok, run, sec, stk, stk_data),
-    *(img_base, img_copy, img_install, img_layer, img_run, img_wheels),
-    *(lck, lck_inputs, lck_machine, lck_stale, pkg),
-)
 _FAMILIES = [*FAMILIES]
 
 
-def _is_rule_of(file: ModuleType, value: object) -> TypeGuard[type[Rule]]:
-    is_rule = isinstance(value, type) and issubclass(value, Rule)
-    return is_rule and value.__module__ == file.__name__
+def _rules() -> list[type[Rule]]:
+    files = [import_module(f"{__name__}.{found.name}") for found in iter_modules(__path__)]
+    values = [(file, value) for file in files for value in vars(file).values()]
+    classes = [(file, value) for file, value in values if isinstance(value, type)]
+    return [c for file, c in classes if issubclass(c, Rule) and c.__module__ == file.__name__]
 
 
+# By family and number: the order of files must not show.
 RULES: tuple[type[Rule], ...] = tuple(
-    sorted(
-        (rule for file in _FILES for rule in vars(file).values() if _is_rule_of(file, rule)),
-        key=lambda rule: (_FAMILIES.index(rule.__name__[:3]), rule.__name__),
-    )
+    sorted(_rules(), key=lambda rule: (_FAMILIES.index(rule.__name__[:3]), rule.__name__))
 )
 
 

@@ -76,7 +76,6 @@ class Pythons:
     """Finds interpreters by version: of the compared environments, this one, uv's."""
 
     def __init__(self, known: Mapping[str, str] | None = None) -> None:
-        """Keep the programs of known versions, besides this one."""
         own = platform.python_version()
         self._known = {minor(own): sys.executable, own: sys.executable, **(known or {})}
 

@@ -203,7 +203,6 @@ class _Runs:
     """Runs mixtures again and again: a bench that counts, and keeps each outcome."""
 
     def __init__(self, bench: Bench, limits: Limits, told: Told) -> None:
-        """Start with causes that are not coupled yet."""
         self.limits = limits
         self.count = 0
         self.quick = not limits.repeats  # whether A may do with two runs
@@ -303,7 +302,6 @@ class _Median:
     """A bench whose number of a mixture is the median of several runs."""
 
     def __init__(self, runs: _Runs, scale: Scale, width: int) -> None:
-        """Keep how many runs there are for each."""
         self._runs, self._scale, self._width = runs, scale, width
 
     def run(self, mixture: Mixture, repeat: int = 0) -> Outcome:

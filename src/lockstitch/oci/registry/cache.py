@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from lockstitch import threads
-from lockstitch.digest import Digest, Hasher, canonical_json, of_bytes, parse_json
+from lockstitch.digest import Digest, Hasher, canonical_json, parse_json
 from lockstitch.errors import LockstitchError
 from lockstitch.oci.layer import Layer, LayerFacts, decompress
 from lockstitch.oci.manifest import Manifest
@@ -130,7 +130,7 @@ class LayerCache:
 
     def _keep(self, key: str, layer: Layer, record: Mapping[str, Any]) -> None:
         data = canonical_json(record)
-        config = Descriptor(media_type=_RECORD_TYPE, digest=of_bytes(data), size=len(data))
+        config = Descriptor.of(_RECORD_TYPE, data)
         layer_blob = Blob.of_layer(layer)
         for each in (layer_blob, Blob.of_bytes(config, data, "record")):
             if not self._target.has(each.descriptor):

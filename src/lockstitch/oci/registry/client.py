@@ -60,7 +60,6 @@ class RegistryError(LockstitchError):
         status: int = 0,
         codes: tuple[str, ...] = (),
     ) -> None:
-        """Keep what the registry said."""
         super().__init__(message, hint=hint, also=also)
         self.status = status
         self.codes = codes
@@ -302,7 +301,6 @@ class Host:
     def __init__(
         self, name: str, transport: Transport, logins: Logins, *, plain: bool, first_wait: float
     ) -> None:
-        """`plain` allows http."""
         self.name = name
         self._address = f"registry-1.{DOCKER}" if name == DOCKER else name
         self._transport = transport

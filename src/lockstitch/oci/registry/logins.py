@@ -41,7 +41,6 @@ class Logins:
     """Finds what is known of a repository; nothing is kept but in this process's memory."""
 
     def __init__(self) -> None:
-        """Read no file yet."""
         self.troubles: list[str] = []  # helpers that could not be asked, for a hint
 
     def find(self, host: str, repository: str) -> Known | None:
@@ -200,7 +199,6 @@ class TypedLogin(Logins):
     """One login that was typed, held against a registry before it is kept."""
 
     def __init__(self, login: Login) -> None:
-        """Use this login, and read no file."""
         super().__init__()
         self._known = Known(source=login.source, login=login)
 

@@ -1,6 +1,7 @@
 """Pushes images: the blobs that a repository lacks, then manifests, and what refers to them."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 from lockstitch import threads
@@ -10,7 +11,15 @@ from lockstitch.net.retry import Retryable
 from lockstitch.net.transport import Answer
 from lockstitch.oci import manifest, reader
 from lockstitch.oci.layout import Layout
-from lockstitch.oci.model import INDEX_TYPE, Descriptor, Image, Platform, index_bytes, referrers_tag
+from lockstitch.oci.model import (
+    INDEX_TYPE,
+    Descriptor,
+    Image,
+    Platform,
+    index_bytes,
+    index_of,
+    referrers_tag,
+)
 from lockstitch.oci.reference import Reference
 from lockstitch.oci.registry.client import PARALLEL, Call, Client, RegistryError, push_scopes
 from lockstitch.oci.registry.repository import MOST, Repository
@@ -31,7 +40,6 @@ class BlobLocations:
     """Remembers in the store where blobs were put, so that another repository mounts them."""
 
     def __init__(self, store: Store, host: str) -> None:
-        """Remember for one registry."""
         self._store = store
         self._host = host
 
@@ -55,7 +63,6 @@ class RepositoryWriter(Repository):
     """One repository that may be written to."""
 
     def __init__(self, client: Client, reference: Reference) -> None:
-        """Ask nothing yet; of the reference only host and repository are used."""
         super().__init__(client, reference, scopes=push_scopes(reference.repository))
 
     def has(self, descriptor: Descriptor) -> bool:
@@ -159,22 +166,16 @@ class RepositoryWriter(Repository):
         tag = referrers_tag(subject.digest)
         before = self.find(tag)
         others = [e for e in before.manifests if e.digest != found.digest] if before else []
-        entries = [each.document() for each in (*others, _referrer(found))]
-        document = {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": entries}
-        self.put(canonical_json(document), INDEX_TYPE, tag=tag)
+        index = index_of(each.document() for each in (*others, _referrer(found)))
+        self.put(index, INDEX_TYPE, tag=tag)
 
 
 def _referrer(found: manifest.Manifest) -> Descriptor:
     """Return the descriptor that an index of referrers has (spec, "Listing Referrers")."""
     document = found.document
     artifact_type = document.get("artifactType") or document.get("config", {}).get("mediaType", "")
-    return Descriptor(
-        media_type=found.media_type,
-        digest=found.digest,
-        size=len(found.data),
-        artifact_type=artifact_type,
-        annotations=document.get("annotations", {}),
-    )
+    notes = document.get("annotations", {})
+    return replace(found.descriptor, artifact_type=artifact_type, annotations=notes)
 
 
 @frozen
@@ -226,12 +227,7 @@ def of_layout(layout: Layout, name: str) -> PushableImage:
         variant=image.config.get("variant", ""),
     )
     return PushableImage(
-        descriptor=Descriptor(
-            media_type=found.media_type,
-            digest=found.digest,
-            size=len(found.data),
-            platform=platform,
-        ),
+        descriptor=replace(found.descriptor, platform=platform),
         manifest=found.data,
         blobs=tuple(
             Blob(descriptor=each, chunks=partial(layout.blob, each), title=title)
@@ -303,7 +299,7 @@ def _name(
     ordered = sorted(images, key=lambda image: str(image.descriptor.platform))
     written = sum(_put(target, each.manifest, each.descriptor, "") for each in ordered)
     data = index_bytes(each.descriptor for each in ordered)
-    index = Descriptor(media_type=INDEX_TYPE, digest=of_bytes(data), size=len(data))
+    index = Descriptor.of(INDEX_TYPE, data)
     return index.digest, written + _put(target, data, index, tag)
 
 

@@ -30,7 +30,6 @@ class Repository:
     def __init__(
         self, client: Client, reference: Reference, *, scopes: Scopes | None = None
     ) -> None:
-        """Ask nothing yet; of the reference only host and repository are used."""
         self.name = reference.name
         self.host: Host = client.host(reference.host)
         self.repository = reference.repository

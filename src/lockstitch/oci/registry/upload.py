@@ -57,7 +57,6 @@ class BlobReader:
     """Reads a blob from where it is asked to; one that is read in order is read once."""
 
     def __init__(self, blob: Blob) -> None:
-        """Read nothing yet."""
         self._blob = blob
         self._at = 0
         self._left = b""

@@ -8,7 +8,7 @@ import base64
 import binascii
 from collections.abc import Sequence
 
-from lockstitch.digest import Digest, canonical_json, of_bytes, parse_json
+from lockstitch.digest import Digest, canonical_json, parse_json
 from lockstitch.errors import LockstitchError
 from lockstitch.oci.layout import Layout
 from lockstitch.oci.model import CONFIG_TYPE, MANIFEST_TYPE, Descriptor
@@ -35,12 +35,7 @@ class Signature:
     def descriptor(self) -> Descriptor:
         """The layer that the payload is, with the signature in an annotation."""
         text = base64.b64encode(self.signature).decode()
-        return Descriptor(
-            media_type=FORMAT,
-            digest=of_bytes(self.payload),
-            size=len(self.payload),
-            annotations={_ANNOTATION: text},
-        )
+        return Descriptor.of(FORMAT, self.payload, annotations={_ANNOTATION: text})
 
     def signs(self, digest: Digest) -> bool:
         """Return whether the payload is about an image of this digest."""
@@ -82,12 +77,11 @@ def manifest_of(present: Sequence[Signature]) -> tuple[bytes, bytes]:
             },
         }
     )
-    described = Descriptor(media_type=CONFIG_TYPE, digest=of_bytes(config), size=len(config))
     manifest = canonical_json(
         {
             "schemaVersion": 2,
             "mediaType": MANIFEST_TYPE,
-            "config": described.document(),
+            "config": Descriptor.of(CONFIG_TYPE, config).document(),
             "layers": [signature.descriptor.document() for signature in present],
         }
     )
@@ -111,10 +105,7 @@ def sign(place: Layout | Repository, name: str, digest: Digest, key: Key) -> boo
         return True
     if not isinstance(place, RepositoryWriter):
         raise LockstitchError(f"`{place.name}` was opened to be read")
-    config_descriptor = Descriptor(
-        media_type=CONFIG_TYPE, digest=of_bytes(config), size=len(config)
-    )
-    descriptors = [*(each.descriptor for each in present), config_descriptor]
+    descriptors = [*(each.descriptor for each in present), Descriptor.of(CONFIG_TYPE, config)]
     for descriptor, data in zip(descriptors, blobs, strict=True):
         place.send_bytes(descriptor, data)
     place.put(manifest, MANIFEST_TYPE, tag=signature_tag(digest))

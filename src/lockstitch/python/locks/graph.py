@@ -106,7 +106,6 @@ class Conflict:
         return "-".join(name for name in names if name)
 
     def __str__(self) -> str:
-        """Return it for people."""
         return self.extra or self.group or self.package
 
 

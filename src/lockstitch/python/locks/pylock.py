@@ -115,15 +115,8 @@ class Unbuilt:
 
     def unfinished(self) -> LockedWheel:
         """Return the wheel that will be built, of which nothing but name and version is known."""
-        return LockedWheel(
-            name=self.name,
-            version=self.version,
-            filename="",
-            url="",
-            digest=of_bytes(b""),
-            size=None,
-            uploaded=0,
-        )
+        nothing = of_bytes(b"")
+        return LockedWheel(name=self.name, version=self.version, filename="", digest=nothing)
 
 
 Built = Callable[[Unbuilt], LockedWheel | None]

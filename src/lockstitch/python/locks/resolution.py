@@ -19,10 +19,10 @@ class LockedWheel:
     name: str  # normalised (PEP 503)
     version: str
     filename: str
-    url: str
+    url: str = ""
     digest: Digest
-    size: int | None
-    uploaded: int  # seconds since 1970; 0 when the lock does not say
+    size: int | None = None
+    uploaded: int = 0  # seconds since 1970; 0 when the lock does not say
     first_party: bool = False  # built from a folder of the repository
 
     def document(self) -> dict[str, Any]:

@@ -41,7 +41,6 @@ class Value(NamedTuple):
         return not self.unknown and not self.problem
 
     def __str__(self) -> str:
-        """Return the text."""
         return self.text
 
 

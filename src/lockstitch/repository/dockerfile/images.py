@@ -37,7 +37,6 @@ class Built:
     """One stage as an image, with all that it is made from and copies from."""
 
     def __init__(self, image: "ImageFile", stage: Stage) -> None:
-        """Keep the stage."""
         self.image = image
         self.stage = stage
 

@@ -58,7 +58,6 @@ class Step:
     """One instruction with the state before it."""
 
     def __init__(self, instruction: Instruction, stage: int, state: State) -> None:
-        """Keep the instruction, its stage's number and the state."""
         self.instruction = instruction
         self.stage = stage
         self.state = state

@@ -28,7 +28,6 @@ class WordError(ValueError):
     """Says why a word cannot be read; `name` is set where `${name?}` lacks its value."""
 
     def __init__(self, message: str, *, name: str = "") -> None:
-        """Keep the name."""
         super().__init__(message)
         self.name = name
 

@@ -34,7 +34,6 @@ class Betterleaks:
     name = "betterleaks"
 
     def __init__(self, program: Path) -> None:
-        """Use this program."""
         self._program = program
 
     def find(self, root: Path, names: Sequence[str]) -> list[Secret]:
@@ -70,7 +69,6 @@ class Kingfisher:
     name = "kingfisher"
 
     def __init__(self, program: Path) -> None:
-        """Use this program."""
         self._program = program
 
     def find(self, root: Path, names: Sequence[str]) -> list[Secret]:

@@ -139,7 +139,6 @@ class _RefusedError(Exception):
     """Says that a document is too much."""
 
     def __init__(self, line: int, message: str) -> None:
-        """Keep the line."""
         super().__init__(message)
         self.line = line
 

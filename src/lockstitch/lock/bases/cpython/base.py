@@ -96,28 +96,23 @@ class CPythonBase(debian.OnDebian):
 
     @property
     def program(self) -> str:
-        """The absolute path of its Python."""
         return f"/usr/local/bin/python{self.target().minor_abi}"
 
     @property
     def library(self) -> str:
-        """The path of its standard library, from the root."""
         return f"usr/local/lib/python{self.target().minor_abi}"
 
     @property
     def digest(self) -> Digest:
-        """The digest of the platform, the archive and all packages."""
         packages = [package.digest for package in self.packages]
         parts = [self.platform, self.archive.digest, *packages, *self.added.digests()]
         return of_bytes(canonical_json(parts))
 
     @property
     def interpreter(self) -> Digest:
-        """The digest of the archive, which the whole interpreter is in."""
         return of_bytes(canonical_json([self.python, self.archive.digest]))
 
     def target(self) -> Target:
-        """Return the machine that wheels must fit."""
         return Target(
             platform=self.platform,
             python=self.python,
@@ -126,7 +121,6 @@ class CPythonBase(debian.OnDebian):
         )
 
     def downloads(self) -> list[Download]:
-        """Return the .deb files and the archive, from the mirrors that are set up."""
         archive = Download(
             name=self.archive.filename,
             url=self.archive.address(),
@@ -136,7 +130,6 @@ class CPythonBase(debian.OnDebian):
         return [*self.package_downloads(), archive]
 
     def components(self, facts: Mapping[str, PackageFacts]) -> list[Component]:
-        """Return the components of its packages, of CPython, and of what CPython brings."""
         known = facts.get(self.archive.digest.hex, NO_FACTS)
         reference = purl("generic", "cpython", version=self.python)
         cpython = Component(
@@ -154,7 +147,6 @@ class CPythonBase(debian.OnDebian):
         return [*self.package_components(facts), cpython, *bundled]
 
     def pins(self) -> dict[str, tuple[str, frozenset[str]]]:
-        """Return the version and the hash of each package, and as `base …` those of CPython."""
         bundled = {
             f"base {each.name.lower()}": (each.version, frozenset[str]())
             for each in self.archive.bundled
@@ -163,7 +155,6 @@ class CPythonBase(debian.OnDebian):
         return self.package_pins() | bundled | python
 
     def equivalent(self, fresh: Base) -> bool:
-        """Return whether packages and archive are the same, whenever the lists were signed."""
         return (
             isinstance(fresh, CPythonBase)
             and self.packages == fresh.packages
@@ -172,7 +163,6 @@ class CPythonBase(debian.OnDebian):
         )
 
     def document(self) -> dict[str, object]:
-        """Return its table in lockstitch.lock."""
         archive: dict[str, object] = {
             "url": self.archive.url,
             "sha256": self.archive.digest.hex,

@@ -51,15 +51,7 @@ def pin(
         raise LockstitchError(message, hint=f'python = "{request.minor}", or another `base`')
     version, url = _listed(name, request, platform)
     archive, known = _fetched(url, version, request, platform, sources)
-    selection = select(
-        RELEASE,
-        platform,
-        _ROOTS,
-        fetcher=sources.fetcher,
-        store=sources.store,
-        progress=sources.progress,
-        packages=packages,
-    )
+    selection = select(RELEASE, platform, _ROOTS, sources, packages)
     day = _FORM.fullmatch(url)
     released = f"{day['day']}T000000Z" if day else selection.snapshot
     return CPythonBase(

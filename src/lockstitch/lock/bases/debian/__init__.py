@@ -11,15 +11,7 @@ def _pin(
 ) -> Base:
     from lockstitch.lock.bases.debian.selection import pin  # which only `lock` needs
 
-    return pin(
-        base.partition(":")[2],
-        platform,
-        python,
-        fetcher=sources.fetcher,
-        store=sources.store,
-        progress=sources.progress,
-        packages=packages,
-    )
+    return pin(base.partition(":")[2], platform, python, sources, packages)
 
 
 KIND = Kind(

@@ -106,21 +106,17 @@ class OnDebian:
 
     @property
     def layer_kinds(self) -> tuple[str, ...]:
-        """The kinds of layers that are made from its packages."""
         return ("system", "python", "stdlib", *self.added.layer_kinds)
 
     @property
     def requested(self) -> tuple[str, ...]:
-        """The names of the packages that the project adds."""
         return self.added.requested
 
     @property
     def plain(self) -> Self:
-        """The same base without what the project adds."""
         return replace(self, added=Added())
 
     def defaults(self) -> ImageDefaults:
-        """Return the config that an image on it starts from."""
         path = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
         return ImageDefaults(env=path, certificates="/etc/ssl/certs/ca-certificates.crt")
 
@@ -165,38 +161,31 @@ class DebianBase(OnDebian):
 
     @property
     def name(self) -> str:
-        """The `base` of pyproject.toml."""
         return f"debian:{self.release}"
 
     @property
     def program(self) -> str:
-        """The absolute path of its Python."""
         return f"/usr/bin/python{self.target().minor}"
 
     @property
     def library(self) -> str:
-        """The path of its standard library, from the root."""
         return f"usr/lib/python{self.target().minor}"
 
     @property
     def digest(self) -> Digest:
-        """The digest of the platform and all packages."""
         packages = [p.digest for p in self.packages]
         return of_bytes(canonical_json([self.platform, *packages, *self.added.digests()]))
 
     @property
     def interpreter(self) -> Digest:
-        """The digest of the packages that hold the interpreter, which are signed by Debian."""
         names = ("python3", "libpython3")
         digests = [p.digest for p in self.packages if p.name.startswith(names)]
         return of_bytes(canonical_json([self.python, sorted(digests)]))
 
     def target(self) -> Target:
-        """Return the machine that wheels must fit."""
         return Target(platform=self.platform, python=self.python, glibc=self.glibc)
 
     def equivalent(self, fresh: Base) -> bool:
-        """Return whether the packages are the same, whenever their lists were signed."""
         return (
             isinstance(fresh, DebianBase)
             and self.packages == fresh.packages
@@ -204,7 +193,6 @@ class DebianBase(OnDebian):
         )
 
     def document(self) -> dict[str, object]:
-        """Return its table in lockstitch.lock."""
         return {
             "platform": self.platform,
             "release": self.release,

@@ -31,7 +31,6 @@ class Relation:
     version: str = ""
 
     def __str__(self) -> str:
-        """Return it as control files write it."""
         return f"{self.name} ({self.operator} {self.version})" if self.operator else self.name
 
     def accepts(self, version: str) -> bool:

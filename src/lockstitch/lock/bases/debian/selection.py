@@ -12,11 +12,11 @@ from typing import Any, Final
 from lockstitch import progress as talk
 from lockstitch.digest import Digest, of_bytes
 from lockstitch.errors import LockstitchError, raise_all
+from lockstitch.lock.bases.base import Sources
 from lockstitch.lock.bases.debian import archive as deb
 from lockstitch.lock.bases.debian import index, mirror, release, scripts
 from lockstitch.lock.bases.debian.base import Added, DebianBase, DebianPackage, downloads
 from lockstitch.net.download import Download, Fetcher
-from lockstitch.progress import Reporter
 from lockstitch.store import Store
 from lockstitch.values import frozen
 
@@ -102,17 +102,15 @@ class Selection:
         return _upstream(next(p.version for p in self.packages if p.name == name))
 
 
-def pin(  # noqa: PLR0913 -- where to and where from, each by name
+def pin(
     release_name: str,
     platform: str,
     python: str,
+    sources: Sources,
+    packages: tuple[str, ...] = (),
     *,
-    fetcher: Fetcher,
-    store: Store,
-    progress: Reporter,
     source: mirror.Mirror | None = None,
     keyring: Path = release.KEYRING,
-    packages: tuple[str, ...] = (),
 ) -> DebianBase:
     """Choose the packages of a base with Python X.Y for a platform, from the mirror's lists.
 
@@ -122,16 +120,9 @@ def pin(  # noqa: PLR0913 -- where to and where from, each by name
     if not _MINOR.fullmatch(python):  # it becomes a part of names of packages
         message = f"`{python:.60}` is not a minor version of Python"
         raise LockstitchError(message, hint='write two numbers: python = "3.11"')
+    roots = (*(root.format(python) for root in PYTHON), *SYSTEM)
     selection = select(
-        release_name,
-        platform,
-        (*(root.format(python) for root in PYTHON), *SYSTEM),
-        fetcher=fetcher,
-        store=store,
-        progress=progress,
-        source=source,
-        keyring=keyring,
-        packages=packages,
+        release_name, platform, roots, sources, packages, source=source, keyring=keyring
     )
     return DebianBase(
         release=release_name,
@@ -148,13 +139,11 @@ def select(  # noqa: PLR0913 -- where to and where from, each by name
     release_name: str,
     platform: str,
     roots: Sequence[str],
+    sources: Sources,
+    packages: tuple[str, ...] = (),
     *,
-    fetcher: Fetcher,
-    store: Store,
-    progress: Reporter,
     source: mirror.Mirror | None = None,
     keyring: Path = release.KEYRING,
-    packages: tuple[str, ...] = (),
     scripts_matter: bool = True,
 ) -> Selection:
     """Choose packages and all that they depend on, from the mirror's signed lists.
@@ -166,6 +155,7 @@ def select(  # noqa: PLR0913 -- where to and where from, each by name
     when a dependency is missing, and with each of `packages` that is unknown or needs its scripts,
     unless these do not matter: a program that runs by itself needs no user, and no file of theirs.
     """
+    fetcher, store, progress = sources.fetcher, sources.store, sources.progress
     architecture = _checked(release_name, platform)
     source = source or mirror.find(release_name)
     suites = _suites(source, release_name, architecture, fetcher, keyring)

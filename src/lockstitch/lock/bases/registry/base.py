@@ -124,30 +124,24 @@ class RegistryBase:
 
     @property
     def plain(self) -> Self:
-        """The base itself, which gets no packages."""
         return self
 
     @property
     def name(self) -> str:
-        """The `base` of pyproject.toml."""
         return self.reference
 
     @property
     def digest(self) -> Digest:
-        """The digest of its manifest."""
         return self.manifest
 
     @property
     def image(self) -> str:
-        """The reference by digest; of all its platforms where it has several."""
         return str(Reference.parse(self.reference).at(self.index or self.manifest))
 
     def target(self) -> Target:
-        """Return the machine that wheels must fit."""
         return Target(platform=self.platform, python=self.python, glibc=self.glibc, musl=self.musl)
 
     def defaults(self) -> ImageDefaults:
-        """Return the config that an image on it starts from."""
         manifest = {"org.opencontainers.image.base.digest": str(self.manifest)}
         return ImageDefaults(
             env={"PATH": PATH, **self.env},
@@ -161,11 +155,9 @@ class RegistryBase:
         )
 
     def downloads(self) -> list[Download]:
-        """Return nothing: its layers come from its registry."""
         return []
 
     def components(self, _: Mapping[str, PackageFacts]) -> list[Component]:
-        """Return the component of the image itself, and those of its distribution's packages."""
         name = self.reference.partition("@")[0]
         repository, colon, tag = name.rpartition(":")
         repository = repository if colon and "/" not in tag else name
@@ -182,18 +174,15 @@ class RegistryBase:
         return [image, *(package.component(self.distribution) for package in self.packages)]
 
     def pins(self) -> dict[str, tuple[str, frozenset[str]]]:
-        """Return the versions of its packages, and as `base …` those of itself and its Python."""
         return {package.name: (package.version, frozenset()) for package in self.packages} | {
             "base image": (f"sha256:{self.manifest.short}", frozenset([self.manifest.hex])),
             "base python": (self.python, frozenset()),
         }
 
     def equivalent(self, fresh: Base) -> bool:
-        """Return whether it is the same."""
         return self == fresh
 
     def document(self) -> dict[str, object]:
-        """Return its table in lockstitch.lock; what is empty is left out."""
         values: dict[str, object] = {
             "platform": self.platform,
             "manifest": self.manifest.hex,

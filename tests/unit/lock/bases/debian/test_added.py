@@ -33,16 +33,13 @@ def server() -> Iterator[Server]:
 def pin(server: Server, store: Store, *packages: str) -> debian.DebianBase:
     fetcher = Fetcher(store, first_wait=0.001)
     source = mirror.from_address(f"{server.address}/debian")
+    sources = Sources(store=store, fetcher=fetcher, progress=Quiet(), client=Client())
     base = selection.pin(
-        "bookworm",
-        "linux/amd64",
-        "3.11",
-        fetcher=fetcher,
-        store=store,
-        progress=Quiet(),
+        *("bookworm", "linux/amd64", "3.11"),
+        sources,
+        packages,
         source=source,
         keyring=Path("/nothing"),
-        packages=packages,
     )
     fetcher.fetch(base.downloads(source), Quiet())
     return base

@@ -13,9 +13,10 @@ import pytest
 
 from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError
-from lockstitch.lock.bases import debian
+from lockstitch.lock.bases import Sources, debian
 from lockstitch.lock.bases.debian import mirror, release, selection
 from lockstitch.net.download import Fetcher
+from lockstitch.oci.registry.client import Client
 from lockstitch.progress import Quiet
 from lockstitch.store import Store
 
@@ -101,6 +102,11 @@ def archive(tmp_path: Path) -> Iterator[Archive]:
         server.shutdown()
 
 
+def sources(store: Store) -> Sources:
+    fetcher = Fetcher(store, first_wait=0.001)
+    return Sources(store=store, fetcher=fetcher, progress=Quiet(), client=Client())
+
+
 def pin(
     archive: Archive,
     store: Store,
@@ -114,9 +120,7 @@ def pin(
         name,
         platform,
         python,
-        fetcher=Fetcher(store, first_wait=0.001),
-        store=store,
-        progress=Quiet(),
+        sources(store),
         source=archive.mirror,
         keyring=keyring,
     )
