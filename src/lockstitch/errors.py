@@ -36,6 +36,14 @@ class UsageError(LockstitchError):
     exit_code = 2
 
 
+def nearest(word: str, known: Iterable[str], otherwise: str = "") -> str:
+    """Return the hint that names the nearest of known words, or another where none is near."""
+    import difflib
+
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f"did you mean `{near[0]}`?" if near else otherwise
+
+
 def _rebuild(
     kind: type[LockstitchError], message: str, hint: str, also: Sequence[LockstitchError]
 ) -> LockstitchError:

@@ -11,7 +11,7 @@ from lockstitch.audit.rule import Finding, Rule, Severity, Skip
 from lockstitch.audit.settings import Settings
 from lockstitch.errors import LockstitchError
 from lockstitch.repository.files import Repository
-from lockstitch.repository.text.lines import Edit
+from lockstitch.repository.text.lines import Edit, applied
 from lockstitch.suppressions import Suppression, suppressions
 from lockstitch.table import first_of
 from lockstitch.values import frozen
@@ -241,10 +241,8 @@ def fix(
         repo = repo.with_texts(
             {path: applied(repo.text(path) or "", listed) for path, listed in by_path.items()}
         )
-    message = (
-        f"fixes do not end: {sorted({finding.code for finding in report.findings if finding.fix})}"
-    )
-    raise RuntimeError(message)
+    codes = sorted({finding.code for finding in report.findings if finding.fix})
+    raise RuntimeError(f"fixes do not end: {codes}")
 
 
 def _compatible(fixes: Iterable[tuple[Edit, ...]]) -> list[tuple[Edit, ...]]:
@@ -260,13 +258,6 @@ def _compatible(fixes: Iterable[tuple[Edit, ...]]) -> list[tuple[Edit, ...]]:
 
 def _touch(one: Edit, other: Edit) -> bool:
     return one.path == other.path and one.start <= other.end and other.start <= one.end
-
-
-def applied(text: str, edits: Iterable[Edit]) -> str:
-    """Return a text with edits that do not overlap."""
-    for edit in sorted(edits, reverse=True):
-        text = text[: edit.start] + edit.text + text[edit.end :]
-    return text
 
 
 def diff(changes: Mapping[str, tuple[str, str]]) -> str:

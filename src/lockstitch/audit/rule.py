@@ -126,7 +126,7 @@ class Rule:
         *,
         hint: str = "",
         column: int = 1,
-        fix: Sequence[Edit] = (),
+        fix: Sequence[Edit] | Edit | None = (),
         severity: Severity | None = None,
     ) -> Finding:
         """Return a finding of this rule; the message is one sentence without a full stop."""
@@ -138,7 +138,7 @@ class Rule:
             column=column,
             message=message,
             hint=hint,
-            fix=tuple(fix),
+            fix=(fix,) if isinstance(fix, Edit) else tuple(fix or ()),
         )
 
     def skip(self, reason: str, *, hint: str = "") -> Skip:

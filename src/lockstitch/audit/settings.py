@@ -7,7 +7,7 @@ from typing import Any
 
 from lockstitch import files
 from lockstitch.audit.rule import CheckOptions, Rule
-from lockstitch.errors import LockstitchError, UsageError, raise_all
+from lockstitch.errors import LockstitchError, UsageError, nearest, raise_all
 from lockstitch.python.settings import conform, schema
 from lockstitch.python.tables import table, toml
 from lockstitch.values import frozen
@@ -112,11 +112,8 @@ def _matches(code: str, codes: Sequence[str]) -> bool:
 def _unknown(
     named: Iterable[str], codes: Sequence[str], kind: type[LockstitchError]
 ) -> Iterable[LockstitchError]:
-    import difflib
-
     for each in dict.fromkeys(named):
         if each != "ALL" and not any(code.startswith(each) for code in codes):
-            near = difflib.get_close_matches(each.upper(), codes, n=1)
             families = ", ".join(dict.fromkeys(code[:3] for code in codes))
-            hint = f"did you mean `{near[0]}`?" if near else f"families: {families}"
+            hint = nearest(each.upper(), codes, f"families: {families}")
             yield kind(f"`{each}` is no code of a rule", hint=hint)

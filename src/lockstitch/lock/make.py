@@ -1,7 +1,6 @@
 """Makes every lock of a project, and finds what is stale about them."""
 
 import contextlib
-import difflib
 import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +8,7 @@ from pathlib import Path
 
 from lockstitch import files, services
 from lockstitch.digest import Digest, of_bytes
-from lockstitch.errors import LockstitchError, UsageError, raise_all
+from lockstitch.errors import LockstitchError, UsageError, nearest, raise_all
 from lockstitch.lock import builder, external, inputs, manager, sources, uv
 from lockstitch.lock import file as lock_file
 from lockstitch.lock.bases import Base, Sources, pin
@@ -200,8 +199,8 @@ def _wanted(project: Project, before: Lock | None, upgrade: Sequence[str] | None
     problems = []
     names = {name if name == project.base else _name(name) for name in upgrade or ()}
     for name in sorted(names - build - packages - {project.base}):
-        near = difflib.get_close_matches(name, sorted(build | packages), n=1)
-        hint = f"did you mean `{near[0]}`?" if near else "lockstitch export requirements lists them"
+        other = "lockstitch export requirements lists them"
+        hint = nearest(name, sorted(build | packages), other)
         problems.append(UsageError(f"`{name}` is not locked, so it has no upgrade", hint=hint))
     raise_all(problems)
     everything = upgrade is not None and not upgrade

@@ -1,13 +1,12 @@
 """What the user wrote: a project and its images, as frozen values."""
 
-import difflib
 import shlex
 from collections.abc import Mapping
 from dataclasses import field
 from pathlib import Path
 from typing import Any
 
-from lockstitch.errors import UsageError
+from lockstitch.errors import UsageError, nearest
 from lockstitch.values import frozen
 
 # Runs the commands before `--`, ends with the first that fails, and becomes the one behind it.
@@ -166,11 +165,8 @@ class Project:
             if image.name == name:
                 return image
         names = [image.name for image in self.images]
-        near = difflib.get_close_matches(name, names, n=1)
         message = f"`{name}` is not an image of this project (it has: {', '.join(names)})"
-        hint = (
-            f"did you mean `{near[0]}`?" if near else f"add a table [tool.lockstitch.images.{name}]"
-        )
+        hint = nearest(name, names, f"add a table [tool.lockstitch.images.{name}]")
         raise UsageError(message, hint=hint)
 
     def target(self, name: str) -> TargetSpec:
@@ -179,11 +175,6 @@ class Project:
             if target.name == name:
                 return target
         names = [target.name for target in self.targets]
-        near = difflib.get_close_matches(name, names, n=1)
         message = f"`{name}` is not a target of this project (it has: {', '.join(names) or 'none'})"
-        hint = (
-            f"did you mean `{near[0]}`?"
-            if near
-            else f'add a table [tool.lockstitch.targets.{name}] with engine = "slurm"'
-        )
-        raise UsageError(message, hint=hint)
+        hint = f'add a table [tool.lockstitch.targets.{name}] with engine = "slurm"'
+        raise UsageError(message, hint=nearest(name, names, hint))

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from lockstitch.errors import LockstitchError
+from lockstitch.errors import LockstitchError, nearest
 from lockstitch.resources import load_table
 
 _ROOT = ("tool", "lockstitch")
@@ -136,8 +136,5 @@ def _table(
 
 
 def _unknown(key: str, path: Sequence[str], known: Sequence[str]) -> LockstitchError:
-    import difflib
-
-    near = difflib.get_close_matches(key, known, n=1)
-    hint = f"did you mean `{near[0]}`?" if near else f"known keys: {', '.join(known)}"
+    hint = nearest(key, known, f"known keys: {', '.join(known)}")
     return problem((*path, key), "is not a setting of lockstitch", hint=hint)

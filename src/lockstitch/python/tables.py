@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from lockstitch.errors import LockstitchError, raise_all
+from lockstitch.errors import LockstitchError, nearest, raise_all
 from lockstitch.patterns import regex
 
 T = TypeVar("T")
@@ -229,17 +229,10 @@ class Table:
 
     def refuse_others(self) -> None:
         """Add a problem for each key that was not read, with the nearest known one."""
-        import difflib
-
         known = sorted(set(self._asked))
-        for key in self._value:
-            if key in known:
-                continue
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"did you mean `{near[0]}`?" if near else f"known keys: {', '.join(known)}"
-            self.problems.append(
-                LockstitchError(f"`{self._where(key)}` is not a setting of lockstitch", hint=hint)
-            )
+        for key in (key for key in self._value if key not in known):
+            hint = nearest(key, known, f"known keys: {', '.join(known)}")
+            self.complain(key, "is not a setting of lockstitch", hint=hint)
 
     def close(self) -> None:
         """Raise the LockstitchErrors of everything that was wrong."""

@@ -280,11 +280,9 @@ class HOK005(Rule):
                 if new and stage.column and (stage.line, stage.column) not in seen:
                     seen.add((stage.line, stage.column))
                     message = f"the stage `{stage.text}` is called `{new}`"
-                    edit = yaml.renamed(file.path, file.text, stage, new)
-                    fix = [edit] if edit else []
-                    yield self.finding(
-                        file.path, stage.line, message, hint=f"stages: [{new}]", fix=fix
-                    )
+                    hint = f"stages: [{new}]"
+                    fix = yaml.renamed(file.path, file.text, stage, new)
+                    yield self.finding(file.path, stage.line, message, hint=hint, fix=fix)
 
 
 class HOK006(Rule):

@@ -88,12 +88,11 @@ class IMG003(Rule):
                 yield self.finding(image.path, named.line, message, hint=hint, fix=fix)
 
 
-def _pinned(image: ImageFile, named: _Named, digest: str) -> list[Edit]:
+def _pinned(image: ImageFile, named: _Named, digest: str) -> Edit | None:
     if not digest or "$" in named.written:
-        return []
+        return None
     new = f"{named.written}@{digest}"
-    edit = lines.replace_on_line(image.path, image.text, named.line, named.written, new)
-    return [edit] if edit else []
+    return lines.replace_on_line(image.path, image.text, named.line, named.written, new)
 
 
 def _named(image: ImageFile) -> Iterator[_Named]:

@@ -140,10 +140,9 @@ class IMG009(Rule):
                     seen.add(place)
                     first = step.instruction.text.split()[0]
                     message = f"`{first:.40}` is no JSON: a shell is told to run that"
-                    edit = _with_double_quotes(built.image, step.instruction)
-                    yield self.finding(
-                        *place, message, hint='double quotes: ["python", "…"]', fix=edit
-                    )
+                    fix = _with_double_quotes(built.image, step.instruction)
+                    hint = 'double quotes: ["python", "…"]'
+                    yield self.finding(*place, message, hint=hint, fix=fix)
             for program in built.entry.direct[:1]:
                 found = None if program.call.program.startswith("[") else _not_found(built, program)
                 if found:
@@ -157,14 +156,13 @@ def _is_almost_json(instruction: Instruction) -> bool:
     return starts and _ALMOST_JSON.fullmatch(instruction.text.strip()) is not None
 
 
-def _with_double_quotes(image: ImageFile, instruction: Instruction) -> list[Edit]:
+def _with_double_quotes(image: ImageFile, instruction: Instruction) -> Edit | None:
     """Return the edit that makes a list of one line JSON, none where a quote is part of a word."""
     old = instruction.text.strip()
-    new = old.replace("'", '"')
     if '"' in old or "\\" in old or instruction.first != instruction.last:
-        return []
-    edit = lines.replace_on_line(image.path, image.text, instruction.first, old, new)
-    return [edit] if edit else []
+        return None
+    new = old.replace("'", '"')
+    return lines.replace_on_line(image.path, image.text, instruction.first, old, new)
 
 
 def _not_found(built: Built, each: Started) -> tuple[str, str] | None:

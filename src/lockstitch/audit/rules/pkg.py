@@ -149,8 +149,7 @@ class PKG002(Rule):
             for lack in backends.not_found(repo, folder_of(path), document):
                 line = line_of_key(text, "build-system", "build-backend") or 1
                 fix = with_table(path, text, lack.table, lack.values) if lack.table else None
-                fixes = [fix] if fix else []
-                yield self.finding(path, line, lack.message, hint=lack.hint, fix=fixes)
+                yield self.finding(path, line, lack.message, hint=lack.hint, fix=fix)
 
 
 class PKG003(Rule):

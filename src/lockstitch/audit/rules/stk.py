@@ -480,7 +480,7 @@ class STK011(Rule):
                 edit = yaml.without_key(file.path, file.text, "version")
                 message = "`version:` is obsolete: Compose ignores it and warns"
                 hint = "take the line out" if edit else "take it out by hand: it is not alone there"
-                yield self.finding(file.path, line, message, hint=hint, fix=[edit] if edit else [])
+                yield self.finding(file.path, line, message, hint=hint, fix=edit)
 
 
 class STK012(Rule):

@@ -13,7 +13,6 @@ examples:
 """
 
 import argparse
-import difflib
 import sys
 
 from lockstitch.cli.options import (
@@ -27,7 +26,7 @@ from lockstitch.cli.options import (
     group,
 )
 from lockstitch.cli.session import layout_folder, patience, print_json, project_here
-from lockstitch.errors import LockstitchError, UsageError
+from lockstitch.errors import LockstitchError, UsageError, nearest
 from lockstitch.image import named as naming
 from lockstitch.image.inspect import Inspected, inspect
 from lockstitch.image.named import Named
@@ -70,8 +69,7 @@ def find(options: argparse.Namespace, *, write: bool = False) -> tuple[Named, Pr
         names = [image.name for image in project.images] if project else []
         if not names or options.reference in names or set(options.reference) & set("/:@"):
             raise
-        near = difflib.get_close_matches(options.reference, names, n=1)
-        hint = f"did you mean `{near[0]}`?" if near else f"the project has: {', '.join(names)}"
+        hint = nearest(options.reference, names, f"the project has: {', '.join(names)}")
         raise UsageError(error.message, hint=hint) from error
     return named, project
 

@@ -4,11 +4,12 @@ PyPA: "pyproject.toml specification" (PEP 517, 518, 621, 639), "Dependency group
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lockstitch.errors import nearest
 from lockstitch.patterns import regex
 from lockstitch.python import load
 from lockstitch.python.names import normal
@@ -68,19 +69,12 @@ def settings(document: Mapping[str, Any], path: Path) -> Iterator[Wrong]:
         yield Wrong(error.message, tuple(error.message.split("`")[1].split(".")), error.hint)
 
 
-def _near(name: str, known: Iterable[str]) -> list[str]:
-    import difflib
-
-    return difflib.get_close_matches(name, list(known), n=1)
-
-
 def _project(project: Mapping[str, Any], *, poetry: bool) -> Iterator[Wrong]:
     listed = project.get("dynamic")
     dynamic = [str(each) for each in listed] if isinstance(listed, list) else []
     for key in project:
         if key not in _KEYS:
-            near = _near(key, _KEYS)
-            hint = f"did you mean `{near[0]}`?" if near else f"known keys: {', '.join(_KEYS)}"
+            hint = nearest(key, _KEYS, f"known keys: {', '.join(_KEYS)}")
             yield Wrong(f"`project.{key}` is not a key of [project]", ("project", key), hint)
         if key in dynamic and not (poetry and key == "dependencies"):
             message = f"`project.{key}` is written down and listed in `dynamic` too"
@@ -173,8 +167,7 @@ def _license(project: Mapping[str, Any]) -> Iterator[Wrong]:
 def _build(build: Mapping[str, Any]) -> Iterator[Wrong]:
     for key in build:
         if key not in _BUILD:
-            near = _near(key, _BUILD)
-            hint = f"did you mean `{near[0]}`?" if near else f"known keys: {', '.join(_BUILD)}"
+            hint = nearest(key, _BUILD, f"known keys: {', '.join(_BUILD)}")
             message = f"`build-system.{key}` is not a key of [build-system]"
             yield Wrong(message, ("build-system", key), hint)
     if "requires" not in build:
@@ -193,6 +186,5 @@ def _groups(groups: Mapping[str, Any]) -> Iterator[Wrong]:
             if isinstance(other, str) and (not other or normal(other) in names):
                 continue
             message = f"the group `{name}` includes `{other}`, which is no group"
-            near = _near(str(other), list(groups))
-            hint = f"did you mean `{near[0]}`?" if near else f"groups: {', '.join(groups)}"
+            hint = nearest(str(other), groups, f"groups: {', '.join(groups)}")
             yield Wrong(message, path, hint, str(other))

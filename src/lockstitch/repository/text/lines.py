@@ -1,6 +1,6 @@
 """Lines of a text: problems and edits on them, and the line of a TOML key."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +35,18 @@ def line_start(text: str, line: int) -> int:
     return at
 
 
+def applied(text: str, edits: Iterable[Edit]) -> str:
+    """Return a text with edits that do not overlap."""
+    for edit in sorted(edits, reverse=True):
+        text = text[: edit.start] + edit.text + text[edit.end :]
+    return text
+
+
+def newline_of(text: str) -> str:
+    """Return what ends the lines of a text."""
+    return "\r\n" if "\r\n" in text else "\n"
+
+
 def replace_on_line(path: str, text: str, line: int, old: str, new: str) -> Edit | None:
     """Return the edit that replaces a text on a line, None when it is not there just once."""
     start, end = line_start(text, line), line_start(text, line + 1)
@@ -47,7 +59,7 @@ def replace_on_line(path: str, text: str, line: int, old: str, new: str) -> Edit
 def add_below(path: str, text: str, line: int, new: str) -> Edit:
     """Return the edit that adds lines below a line, with the line ends of the file."""
     at = line_start(text, line + 1)
-    newline = "\r\n" if "\r\n" in text else "\n"
+    newline = newline_of(text)
     lead = newline if at == len(text) and text and not text.endswith("\n") else ""
     return Edit(path=path, start=at, end=at, text=lead + new.replace("\n", newline))
 
@@ -59,7 +71,7 @@ def with_table(
     import json
     import tomllib
 
-    newline = "\r\n" if "\r\n" in text else "\n"
+    newline = newline_of(text)
     # Texts, lists of texts and true are the same in JSON.
     lines = [f"[{'.'.join(place)}]", *(f"{key} = {json.dumps(v)}" for key, v in values.items())]
     lead = "" if text.endswith("\n") or not text else newline

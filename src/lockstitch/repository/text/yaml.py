@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from lockstitch.patterns import regex
-from lockstitch.repository.text.lines import Edit
+from lockstitch.repository.text.lines import Edit, applied
 from lockstitch.values import Problem
 
 _LARGEST = 1_000_000  # characters
@@ -349,7 +349,7 @@ def _gives(text: str, edit: Edit, meant: list[tuple[object, ...]]) -> bool:
     import yaml
 
     try:
-        made = [*_places(text[: edit.start] + edit.text + text[edit.end :])]
+        made = [*_places(applied(text, [edit]))]
     except (yaml.YAMLError, ValueError):
         return False
     return [each.meaning for each in made] == meant

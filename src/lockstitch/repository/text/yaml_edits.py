@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from lockstitch.repository.text.lines import Edit, line_start
+from lockstitch.repository.text.lines import Edit, applied, line_start, newline_of
 
 Path = tuple[str | int, ...]  # keys and places in lists, from the root
 Change = Callable[[Any], object]  # of the document as texts, lists and dictionaries
@@ -18,10 +18,7 @@ Change = Callable[[Any], object]  # of the document as texts, lists and dictiona
 def proved(path: str, text: str, edits: Iterable[Edit] | None, change: Change) -> tuple[Edit, ...]:
     """Return edits whose result is the document with a change made, and nothing else; or none."""
     listed = tuple(edits or ())
-    made = text
-    for each in sorted(listed, reverse=True):
-        made = made[: each.start] + each.text + made[each.end :]
-    before, after = _plain(text), _plain(made)
+    before, after = _plain(text), _plain(applied(text, listed))
     if not listed or before is None or after is None or any(e.path != path for e in listed):
         return ()
     try:
@@ -57,10 +54,7 @@ def leaves_equal(text: str, edits: Iterable[Edit], meant: Callable[[str], str]) 
             return {key: leaves(each) for key, each in node.items()}
         return [leaves(each) for each in node] if isinstance(node, list) else meant(str(node))
 
-    made = text
-    for edit in sorted(edits, reverse=True):
-        made = made[: edit.start] + edit.text + made[edit.end :]
-    before, after = _plain(text), _plain(made)
+    before, after = _plain(text), _plain(applied(text, edits))
     return before is not None and after is not None and bool(leaves(before) == leaves(after))
 
 
@@ -170,7 +164,7 @@ def added(
     lines = [
         line for key, value in values.items() for line in _lines(key, value, node.start_mark.column)
     ]
-    newline = "\r\n" if "\r\n" in text else "\n"
+    newline = newline_of(text)
     lead = newline if at == len(text) and not text.endswith("\n") else ""
     new = lead + "".join(f"{line}{newline}" for line in lines)
     return [Edit(path=path, start=at, end=at, text=new)]
@@ -211,7 +205,7 @@ def replaced(path: str, text: str, where: Path, value: object) -> list[Edit] | N
         return [Edit(path=path, start=start, end=end, text=_scalar(value))] if old.value else None
     start = line_start(text, key.start_mark.line + 1) + key.start_mark.column
     end = line_start(text, last_line(old) + 2)
-    newline = "\r\n" if "\r\n" in text else "\n"
+    newline = newline_of(text)
     lines = _lines(str(where[-1]), value, key.start_mark.column)
     return [Edit(path=path, start=start, end=end, text=newline.join(lines).lstrip() + newline)]
 

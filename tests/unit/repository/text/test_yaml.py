@@ -2,8 +2,8 @@
 
 import pytest
 
-from lockstitch.audit.engine import applied
 from lockstitch.repository.text import yaml
+from lockstitch.repository.text.lines import applied
 
 REST = "services:\n  db:\n    image: postgres:17\n"
 
