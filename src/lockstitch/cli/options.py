@@ -36,15 +36,16 @@ def operand(name: str, metavar: str, help: str, **more: Any) -> Option:  # noqa:
     return Option((name,), {"metavar": metavar, "help": help, **more})
 
 
-def option(name: str, metavar: str, help: str, *, short: str = "", **more: Any) -> Option:  # noqa: A002 -- as above
-    """Return an option with a value; without a metavar it has `choices`."""
+def option(words: str, help: str, *, short: str = "", **more: Any) -> Option:  # noqa: A002 -- as above
+    """Return an option with a value, as in `--output FILE`; without a metavar it has `choices`."""
+    name, _, metavar = words.partition(" ")
     shown = {"metavar": metavar} if metavar else {}
     return Option((short, name) if short else (name,), {**shown, "help": help, **more})
 
 
-def repeatable(name: str, metavar: str, help: str, **more: Any) -> Option:  # noqa: A002 -- as above
+def repeatable(words: str, help: str, **more: Any) -> Option:  # noqa: A002 -- as above
     """Return an option with a value that may be given again; its value is a list."""
-    return option(name, metavar, help, action="append", default=[], **more)
+    return option(words, help, action="append", default=[], **more)
 
 
 def flag(name: str, help: str, *, short: str = "", **more: Any) -> Option:  # noqa: A002 -- as above
@@ -114,8 +115,7 @@ def add(parser: "argparse._ActionsContainer", options: Sequence[Option | Group])
 
 
 PROJECT = option(
-    "--project",
-    "PATH",
+    "--project PATH",
     "folder to find the project from (default: this one)",
     type=Path,
     default=Path(),
@@ -127,30 +127,27 @@ JSON = flag("--json", "print the result as JSON")
 COMMON = group("common options", PROJECT, QUIET, JSON)
 COMMON_QUIET = group("common options", PROJECT, QUIET)  # of commands that start a program
 COMMON_NAMES = (PROJECT, QUIET, VERBOSE, JSON, DRY_RUN)  # that every command has
-LAYOUT = option("--layout", "PATH", "OCI layout (default: .lockstitch/images)", type=Path)
+LAYOUT = option("--layout PATH", "OCI layout (default: .lockstitch/images)", type=Path)
 INSECURE = repeatable(
-    "--insecure-registry",
-    "HOST",
+    "--insecure-registry HOST",
     "host (with port) that may be asked over http; this machine always may",
 )
-PLATFORM = option("--platform", "P", "of an index, the image of this platform")
+PLATFORM = option("--platform P", "of an index, the image of this platform")
 REFERENCE = operand(
     "reference", "REF", "HOST/REPOSITORY[:TAG][@DIGEST], or the name of an image in the layout"
 )
 HOST = operand("host", "HOST", "registry, such as docker.io or localhost:5000")
 TARGET = group(  # of a lock: the part of it, and the machine that it is read for
     "how a lock is read",
-    option("--image", "NAME", "groups and extras of this image (default: all)"),
+    option("--image NAME", "groups and extras of this image (default: all)"),
     option(
         "--platform",
-        "",
         "choose wheels of this platform (default: the project's first, else this machine's)",
         choices=("linux/amd64", "linux/arm64"),
         default="",
     ),
     option(
-        "--python",
-        "X.Y.Z",
+        "--python X.Y.Z",
         "choose wheels of this Python (default: the base's, else that of lockstitch)",
         default="",
     ),

@@ -83,8 +83,7 @@ REST = "options of the engine's build"  # what stands after `--`
 OPTIONS = (
     operand("image", "IMAGE", "images (default: all)", nargs="*"),
     option(
-        "--from",
-        "BUNDLE",
+        "--from BUNDLE",
         "first read this bundle of `lockstitch pack`; then no network is needed",
         type=Path,
         dest="bundle",
@@ -93,10 +92,9 @@ OPTIONS = (
         "output",
         LAYOUT,
         flag("--base-only", "write only the base that all images share; needs --output"),
-        option("--output", "FILE", "also write a docker archive of one image", type=Path),
+        option("--output FILE", "also write a docker archive of one image", type=Path),
         option(
             "--compression",
-            "",
             "compression of layers: the wheels' own streams, one gzip member, or zstd; only with "
             "the first is the digest the same everywhere (default: passthrough)",
             choices=[PASSTHROUGH, *FORMS],
@@ -108,25 +106,22 @@ OPTIONS = (
             "nor pushed, and the exit code is 1",
             dest="trial",
         ),
-        option("--tag", "NAME", "tag in the archive or engine (default: PROJECT-IMAGE:latest)"),
+        option("--tag NAME", "tag in the archive or engine (default: PROJECT-IMAGE:latest)"),
     ),
     repeatable(
-        "--allow-drift",
-        "NAME",
+        "--allow-drift NAME",
         "build although this package has another version than in the run that trained the model; "
         "the image gets the label dev.lockstitch.drift",
     ),
     group(
         "registry",
         option(
-            "--push",
-            "REF",
+            "--push REF",
             "push to HOST/REPOSITORY[:TAG], as `lockstitch image push` does; `{image}` in it "
             "stands for the image's name",
         ),
         option(
-            "--cache",
-            "REF",
+            "--cache REF",
             "HOST/REPOSITORY that keeps layers: those it has are neither built nor downloaded, "
             "the others are written to it. Who can write there decides what is in your images",
         ),
@@ -136,7 +131,6 @@ OPTIONS = (
         "engines",
         option(
             "--engine",
-            "",
             "program that builds: `native` is lockstitch; an engine builds the files of "
             "`lockstitch export dockerfile`, gets the words after -- and promises no digest "
             "(default: native)",
@@ -144,8 +138,7 @@ OPTIONS = (
             default="native",
         ),
         option(
-            "--load",
-            "ENGINE",
+            "--load ENGINE",
             "also load the images into a running docker or podman (default: whichever runs)",
             nargs="?",
             const="",

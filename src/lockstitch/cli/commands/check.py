@@ -70,8 +70,7 @@ OPTIONS = (
         exclusive(
             flag("--secrets", "search for secrets alone"),
             option(
-                "--explain",
-                "CODE",
+                "--explain CODE",
                 "explain a rule, or list those of a family (without CODE: all)",
                 nargs="?",
                 const="",
@@ -82,18 +81,16 @@ OPTIONS = (
     group(
         "rules",
         repeatable(
-            "--select",
-            "CODES",
+            "--select CODES",
             "only these codes or families, as in IMG,LCK001 (ALL: every rule)",
             type=_codes,
         ),
         repeatable(
-            "--extend-select", "CODES", "also these, of those that are off by default", type=_codes
+            "--extend-select CODES", "also these, of those that are off by default", type=_codes
         ),
-        repeatable("--ignore", "CODES", "not these codes or families", type=_codes),
+        repeatable("--ignore CODES", "not these codes or families", type=_codes),
         option(
-            "--level",
-            "LEVEL",
+            "--level LEVEL",
             "show error, warning or hint and what is worse (default: warning; hint with --select)",
             choices=("error", "warning", "hint"),
             default="",
@@ -105,8 +102,7 @@ OPTIONS = (
         flag("--measure", "run each hook on all files and time it"),
         flag("--verify", "hash every installed file of .venv (takes a second)"),
         repeatable(
-            "--image",
-            "PATH",
+            "--image PATH",
             "OCI layout whose layers are searched for secrets (always searched: the configuration "
             "of the images in .lockstitch/images)",
             type=Path,
@@ -123,7 +119,6 @@ OPTIONS = (
         "output",
         option(
             "--format",
-            "",
             "output format (default: text)",
             choices=("text", "json", "sarif", "github"),
             default="text",

@@ -43,16 +43,15 @@ OPTIONS = (
     operand("form", "FORM", f"one of {', '.join(_FORMS)}", choices=_FORMS),
     group(
         "what to export",
-        option("--image", "NAME", "image (default: the only one; requirements: the whole lock)"),
+        option("--image NAME", "image (default: the only one; requirements: the whole lock)"),
         option(
-            "--platform",
-            "P",
+            "--platform P",
             "choose the wheels of this platform (sbom: default: the project's first)",
         ),
     ),
     group(
         "where to",
-        option("--output", "FILE", "file to write (default: stdout)", short="-o", type=Path),
+        option("--output FILE", "file to write (default: stdout)", short="-o", type=Path),
         flag("--check", "write nothing; exit with 1 when FILE has other content"),
         flag("--push", "wheels: to the registry that `wheels` in [tool.lockstitch] names"),
         INSECURE,

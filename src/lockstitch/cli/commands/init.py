@@ -36,14 +36,12 @@ from lockstitch.scaffold.init import plan
 OPTIONS = (
     operand("folder", "FOLDER", "folder of the project (default: this one)", type=Path, nargs="?"),
     option(
-        "--manager",
-        "MANAGER",
+        "--manager MANAGER",
         "package manager: uv or poetry (default: the one whose files are there, or uv)",
         default="",
     ),
     option(
-        "--python",
-        "VERSION",
+        "--python VERSION",
         f"Python of the images: {', '.join(load.PYTHONS)} (default: what the project allows)",
         default="",
     ),

@@ -41,8 +41,7 @@ OPTIONS = (
         exclusive(
             flag("--check", "write nothing; exit with 1 when a lock is stale"),
             option(
-                "--upgrade",
-                "NAME",
+                "--upgrade NAME",
                 "take the newest versions, of these names only when any is given (default: keep)",
                 nargs="*",
             ),

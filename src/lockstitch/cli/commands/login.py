@@ -29,7 +29,7 @@ OPTIONS = (
     HOST,
     group(
         "login",
-        option("--username", "NAME", "user (default: ask)"),
+        option("--username NAME", "user (default: ask)"),
         flag("--password-stdin", "read the password from stdin (default: ask, unseen)"),
         INSECURE,
     ),

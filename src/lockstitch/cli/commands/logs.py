@@ -21,7 +21,7 @@ from lockstitch.errors import UsageError
 OPTIONS = (
     operand("service", "SERVICE", "a service of the stack, or `supervisor`", nargs="?"),
     flag("--follow", "print new lines until Ctrl-C", short="-f"),
-    option("--lines", "N", "last lines of each log (default: 50)", type=int, default=50),
+    option("--lines N", "last lines of each log (default: 50)", type=int, default=50),
     COMMON,
 )
 

@@ -40,42 +40,36 @@ OPTIONS = (
     operand("folder", "NAME", "folder and name of the project", type=Path),
     exclusive(
         option(
-            "--template",
-            "TEMPLATE",
+            "--template TEMPLATE",
             "; ".join(f"{name}: {what}" for name, what in new.TEMPLATES.items())
             + " (default: churn)",
             default="churn",
         ),
         option(
-            "--from-model",
-            "URI",
+            "--from-model URI",
             "model of MLflow to serve: a folder, models:/NAME/VERSION, models:/NAME@ALIAS, "
             "runs:/RUN/PATH or mlflow-artifacts:/PATH",
             default="",
         ),
     ),
     option(
-        "--server",
-        "SERVER",
+        "--server SERVER",
         "with --from-model: mlflow, its own scoring server; onnx, ONNX Runtime alone "
         "(default: onnx for models of that flavor)",
         default="",
     ),
     option(
-        "--manager",
-        "MANAGER",
+        "--manager MANAGER",
         f"package manager: {' or '.join(new.MANAGERS)} (default: uv)",
         default="uv",
     ),
     option(
-        "--hooks",
-        "RUNNER",
+        "--hooks RUNNER",
         f"runner of the commit hooks: {' or '.join(new.HOOKS)} (default: prek)",
         default="prek",
     ),
     option(
-        "--python",
-        "VERSION",
+        "--python VERSION",
         f"Python of the images: {', '.join(load.PYTHONS)} (default: 3.11, or the model's)",
         default="",
     ),

@@ -31,9 +31,9 @@ from lockstitch.python.target import Target
 
 OPTIONS = (
     operand("image", "IMAGE", "images (default: all)", nargs="*"),
-    option("--output", "FILE", "the bundle to write", short="-o", type=Path, required=True),
+    option("--output FILE", "the bundle to write", short="-o", type=Path, required=True),
     flag("--without-tool", "leave out the wheels of lockstitch itself"),
-    repeatable("--without", "BUNDLE", "leave out what this earlier bundle has", type=Path),
+    repeatable("--without BUNDLE", "leave out what this earlier bundle has", type=Path),
     COMMON,
 )
 

@@ -27,10 +27,9 @@ from lockstitch.table import counted
 
 _DAY = 24 * 3600
 OPTIONS = (
-    option("--size", "SIZE", "what may stay, such as 20GB (default: LOCKSTITCH_CACHE_SIZE)"),
+    option("--size SIZE", "what may stay, such as 20GB (default: LOCKSTITCH_CACHE_SIZE)"),
     option(
-        "--days",
-        "N",
+        "--days N",
         "remove what was not used for so many days (default: 30)",
         type=float,
         default=30.0,

@@ -38,7 +38,7 @@ OPTIONS = (
     ),
     group(
         "what and where",
-        repeatable("--image", "NAME", "image to push; may be given again (default: all)"),
+        repeatable("--image NAME", "image to push; may be given again (default: all)"),
         LAYOUT,
         INSECURE,
     ),

@@ -23,17 +23,13 @@ from lockstitch.progress import say
 
 OPTIONS = (
     option(
-        "--output",
-        "FILE",
+        "--output FILE",
         "where to write the page (default: report.html)",
         type=Path,
         default=Path("report.html"),
     ),
     option(
-        "--since",
-        "REV",
-        "git revision that the lock is compared with (default: HEAD)",
-        default="HEAD",
+        "--since REV", "git revision that the lock is compared with (default: HEAD)", default="HEAD"
     ),
     COMMON,
 )

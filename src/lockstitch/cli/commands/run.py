@@ -53,11 +53,10 @@ OPTIONS = (
     HOW,
     group(
         "on a cluster",
-        option("--on", "TARGET", "run on this target of [tool.lockstitch.targets]", default=""),
+        option("--on TARGET", "run on this target of [tool.lockstitch.targets]", default=""),
         flag("--dry-run", "print what would start, and of a cluster the files of the job"),
         option(
-            "--max-wait",
-            "SECONDS",
+            "--max-wait SECONDS",
             "cancel a job that waits longer for nodes (default: waits)",
             type=float,
             default=0.0,

@@ -26,7 +26,7 @@ from lockstitch.progress import say
 OPTIONS = (
     REFERENCE,
     group("where to look", LAYOUT, INSECURE),
-    option("--key", "FILE", "PEM file of the private key", type=Path, required=True),
+    option("--key FILE", "PEM file of the private key", type=Path, required=True),
     COMMON,
 )
 

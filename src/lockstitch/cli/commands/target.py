@@ -24,7 +24,7 @@ from lockstitch.progress import say
 
 OPTIONS = (
     operand("target", "TARGET", "a table of [tool.lockstitch.targets]"),
-    repeatable("--image", "NAME", "image (default: all that the target can run)"),
+    repeatable("--image NAME", "image (default: all that the target can run)"),
     flag("--check", "write nothing; exit with 1 when a file is stale"),
     COMMON,
 )

@@ -42,13 +42,12 @@ REST = "words to add to the command"  # what stands after `--`
 OPTIONS = (
     operand("image", "IMAGE", "image to start (default: the only one)", nargs="?"),
     option(
-        "--seconds",
-        "N",
+        "--seconds N",
         "how long a command may run, or a server take to answer (default: 60)",
         type=float,
         default=SECONDS,
     ),
-    repeatable("--env", "NAME=VALUE", "variable of the program; NAME alone takes this shell's"),
+    repeatable("--env NAME=VALUE", "variable of the program; NAME alone takes this shell's"),
     COMMON,
 )
 _SHOWN = 40  # lines of output

@@ -39,19 +39,17 @@ OPTIONS = (
         flag("--build", "that images are the same when rebuilt"),
         flag("--train", "that images with `outputs` train the same model"),
         option(
-            "--against",
-            "REF",
+            "--against REF",
             "compare one image with a published one: a registry's reference, or LAYOUT:NAME",
         ),
     ),
     option(
-        "--tolerance",
-        "NUMBER",
+        "--tolerance NUMBER",
         "metrics that differ by less, relatively, are equal (default: 1e-6)",
         type=float,
         default=1e-6,
     ),
-    option("--html", "FILE", "also write the report as a page", type=Path),
+    option("--html FILE", "also write the report as a page", type=Path),
     COMMON,
 )
 

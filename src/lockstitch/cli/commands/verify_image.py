@@ -33,7 +33,7 @@ from lockstitch.progress import say
 OPTIONS = (
     REFERENCE,
     group("where to look", LAYOUT, PLATFORM, INSECURE),
-    group("signature", option("--key", "PUB", "PEM file of the signer's public key", type=Path)),
+    group("signature", option("--key PUB", "PEM file of the signer's public key", type=Path)),
     COMMON,
 )
 _CHANGED = "do not run it: the registry, or somebody on the way, has changed it"
