@@ -97,7 +97,6 @@ OPTIONS = (
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command."""
     from lockstitch.drift.bisect import report, setup
 
     names = [field.name for field in dataclasses.fields(setup.Options)]

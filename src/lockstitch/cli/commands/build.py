@@ -150,7 +150,6 @@ _NATIVE = "leave out --engine: lockstitch build needs none"
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command."""
     with heard() as lines:
         return _run(options, lines)
 

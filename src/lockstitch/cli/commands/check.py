@@ -132,7 +132,6 @@ OPTIONS = (
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command."""
     if options.explain is not None:
         return _explain(options)
     if options.staged and not options.secrets:

@@ -24,7 +24,6 @@ OPTIONS = (operand("folder", "FOLDER", "folder of runs", nargs="?", type=Path), 
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command."""
     from lockstitch.cli import stacks
     from lockstitch.stack import control, imports, tools
 

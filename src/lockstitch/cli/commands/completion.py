@@ -73,7 +73,6 @@ Register-ArgumentCompleter -Native -CommandName lockstitch -ScriptBlock {{
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command."""
     if options.json:
         print_json(table())
     else:

@@ -74,7 +74,6 @@ class Row:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command."""
     folder = options.project / options.folder
     if options.dry_run:
         return would(

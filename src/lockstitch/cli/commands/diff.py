@@ -49,7 +49,6 @@ OPTIONS = (
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command."""
     if options.ranks:
         return _ranks(options)
     if not options.others:

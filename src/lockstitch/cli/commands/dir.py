@@ -18,7 +18,6 @@ OPTIONS = (JSON,)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command."""
     if options.json:
         print_json({"dir": str(default_root())})
     else:

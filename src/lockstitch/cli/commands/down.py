@@ -18,7 +18,6 @@ OPTIONS = (COMMON,)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command."""
     from lockstitch.cli import stacks
 
     session = open_session(options)

@@ -26,7 +26,6 @@ OPTIONS = (flag("--dotenv", "print lines NAME=VALUE, as files called .env have t
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command."""
     from lockstitch.cli import stacks
 
     if options.json and options.dotenv:

@@ -62,7 +62,6 @@ _PYLOCK = re.compile(r"pylock\.(?:[^.]+\.)?toml")  # the only names that PEP 751
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command."""
     if options.check and not options.output:
         message = "--check compares a file, and none is named"
         raise UsageError(message, hint=f"lockstitch export {options.form} --output FILE --check")

@@ -52,7 +52,6 @@ OPTIONS = (
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command."""
     if options.script == bool(options.source):
         message = "fingerprint takes a SOURCE, or --script"
         raise UsageError(message, hint="lockstitch fingerprint .venv")

@@ -37,7 +37,6 @@ _COMMIT = 12  # characters of a commit that are shown
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command."""
     migration = migrate.plan(options.project, freeze=options.freeze)
     if not options.dry_run:
         migrate.write(migration)

@@ -63,7 +63,6 @@ _LEFT_OUT = "left out"
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command."""
     if options.folder is None:
         options.folder = options.project
     found = plan.plan(

@@ -75,7 +75,6 @@ def find(options: argparse.Namespace, *, write: bool = False) -> tuple[Named, Pr
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command."""
     named, _ = find(options)
     images = named.images(options.platform or "")
     if len(images) != 1:

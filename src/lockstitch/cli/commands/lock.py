@@ -54,7 +54,6 @@ OPTIONS = (
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command."""
     if options.check and options.dry_run:
         raise UsageError("--check and --dry-run are two questions", hint="lockstitch lock --check")
     session = open_session(options)

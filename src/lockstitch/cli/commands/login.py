@@ -39,7 +39,6 @@ _LONGEST = 1 << 16
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command."""
     host = host_of(options.host)
     if options.dry_run:
         return would(options, f"log in to {host} and keep the login")

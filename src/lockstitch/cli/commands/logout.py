@@ -19,7 +19,6 @@ OPTIONS = (HOST, JSON)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command."""
     host = host_of(options.host)
     if options.dry_run:
         return would(options, f"log out of {host}")

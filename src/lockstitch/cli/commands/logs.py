@@ -27,7 +27,6 @@ OPTIONS = (
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command."""
     from lockstitch.cli import stacks
 
     if options.json and options.follow:

@@ -94,7 +94,6 @@ _NEXT = {
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command."""
     folder = options.project / options.folder
     if options.from_model:
         return _of_model(options, folder)

@@ -26,7 +26,6 @@ OPTIONS = (operand("page", "PAGE", f"one of: {', '.join(_PAGES)}", choices=_PAGE
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command."""
     from lockstitch.cli import stacks
     from lockstitch.stack import control
 

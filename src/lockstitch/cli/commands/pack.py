@@ -39,7 +39,6 @@ OPTIONS = (
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command."""
     session = open_session(options)
     project = session.project
     lock = file.read(project.root)

@@ -41,7 +41,6 @@ OPTIONS = (
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command."""
     most = size.parse(options.size) if options.size else cache_size()
     if options.size and most is None:
         message = f"`--size {options.size:.40}` names no size"

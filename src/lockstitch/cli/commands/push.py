@@ -47,7 +47,6 @@ OPTIONS = (
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command."""
     session = open_session(options)
     project = session.project
     specs = [project.image(name) for name in options.image] or list(project.images)

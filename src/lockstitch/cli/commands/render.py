@@ -43,7 +43,6 @@ _MARK = "# Written by `lockstitch "  # what every version of lockstitch starts w
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command."""
     session = open_session(options)
     project = session.project
     before = file.read(project.root)

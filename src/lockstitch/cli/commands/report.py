@@ -36,7 +36,6 @@ OPTIONS = (
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command."""
     from lockstitch.report import page
 
     session = open_session(options)

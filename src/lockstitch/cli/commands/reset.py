@@ -22,7 +22,6 @@ OPTIONS = (flag("--yes", "do not ask"), COMMON)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command."""
     from lockstitch.cli import stacks
     from lockstitch.stack import control
 

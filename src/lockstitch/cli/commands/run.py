@@ -68,7 +68,6 @@ OPTIONS = (
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command."""
     session = open_session(options)
     spec = session.project.image(options.image)
     if options.on:

@@ -24,7 +24,6 @@ OPTIONS = (
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command."""
     session = open_session(options)
     project = session.project
     if options.image is None:

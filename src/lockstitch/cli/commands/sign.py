@@ -32,7 +32,6 @@ OPTIONS = (
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command."""
     key = keys.read(options.key)
     named, _ = find(options, write=True)
     if options.dry_run:

@@ -21,7 +21,6 @@ OPTIONS = (JSON,)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command."""
     items = cache.items(Store(default_root()))
     limit, total = cache_size(), sum(item.size for item in items)
     kinds = {

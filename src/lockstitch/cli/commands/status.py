@@ -21,7 +21,6 @@ OPTIONS = (COMMON,)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command."""
     from lockstitch.cli import stacks
     from lockstitch.stack import control
     from lockstitch.stack.supervisor import READY

@@ -31,7 +31,6 @@ OPTIONS = (
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command."""
     session = open_session(options)
     project = session.project
     target = project.target(options.target)

@@ -55,7 +55,6 @@ OPTIONS = (
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command."""
     from lockstitch.prove import result
 
     session = open_session(options)

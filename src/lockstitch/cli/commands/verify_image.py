@@ -50,7 +50,6 @@ _HINTS = {
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command."""
     key = keys.read(options.key) if options.key else None
     named, project = find(options)
     locks = None

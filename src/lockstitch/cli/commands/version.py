@@ -21,7 +21,6 @@ OPTIONS = (JSON,)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command."""
     if options.json:
         kind = "compiled" if deflate.compiled() else "python"
         print_json({"version": __version__, "encoder": kind})
