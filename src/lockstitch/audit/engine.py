@@ -249,10 +249,10 @@ def _compatible(fixes: Iterable[tuple[Edit, ...]]) -> list[tuple[Edit, ...]]:
     """Return the fixes whose edits touch no other's; the rest waits for the next round."""
     taken: list[Edit] = []
     chosen = []
-    for each in fixes:
-        if not any(_touch(edit, other) for edit in each for other in taken):
-            taken += each
-            chosen.append(each)
+    for edits in fixes:
+        if not any(_touch(edit, other) for edit in edits for other in taken):
+            taken += edits
+            chosen.append(edits)
     return chosen
 
 

@@ -66,14 +66,14 @@ def load(root: Path, codes: Sequence[str]) -> Settings:
 def holder(folder: Path) -> Path | None:
     """Return the nearest folder, this one or above it in its repository, that has settings."""
     folder = folder.resolve()
-    for each in (folder, *folder.parents):
+    for path in (folder, *folder.parents):
         try:
-            document = toml(files.read_text(each / "pyproject.toml"))
+            document = toml(files.read_text(path / "pyproject.toml"))
         except (ValueError, RecursionError, LockstitchError):
             document = {}
         if "check" in table(document, "tool", "lockstitch"):
-            return each
-        if (each / ".git").exists():
+            return path
+        if (path / ".git").exists():
             break
     return None
 

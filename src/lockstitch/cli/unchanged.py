@@ -103,7 +103,7 @@ class Watch:
         from lockstitch import files
 
         inputs, around = _inputs(self._root, self._since), _around(beside, self._since)
-        recent = [_contents(each.recent) for each in (inputs, around)]
+        recent = [_contents(seen.recent) for seen in (inputs, around)]
         unsettled = _around(beside, self._since + STEP - _TICK).recent
         if (inputs.digest, recent[0]) != (self._before.digest, self._recent) or unsettled:
             return

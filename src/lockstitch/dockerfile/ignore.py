@@ -53,7 +53,7 @@ def render(project: Project) -> str:
     # Later lines win: a folder brings everything below it, but never these.
     # A package may be called `venv`, which an environment is mostly.
     walked = files.walk(project.root) if project.root.is_dir() else ()
-    sources = any("venv" in PurePosixPath(each.name).parts[:-1] for each in walked)
+    sources = any("venv" in PurePosixPath(file.name).parts[:-1] for file in walked)
     skipped = SKIPPED_FOLDERS | (set() if sources else {"venv"})
     lines += [f"**/{each}" for each in sorted(skipped)]
     lines += [f"**/{each}" for each in files.SKIPPED_FILES]

@@ -61,7 +61,7 @@ def between(
     own = {p.name for each in known_by for p in each.packages if p.origin == "editable"}
     differences = [
         _package(name, change, ranks, known_by)
-        for name in sorted({each.name for each in (*before.packages, *after.packages)})
+        for name in sorted({package.name for package in (*before.packages, *after.packages)})
         for change in _changes(before.package(name), after.package(name))
         if name not in own or change[0] not in {"added", "removed"}
     ]

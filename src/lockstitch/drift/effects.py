@@ -92,7 +92,7 @@ class Ranks:
 
     def __init__(self, before: Fingerprint, after: Fingerprint) -> None:
         # A run that imported nothing trained in a process that was not seen: that is not known.
-        known = [each.imported for each in (before, after) if each.imported]
+        known = [fingerprint.imported for fingerprint in (before, after) if fingerprint.imported]
         self.imported = frozenset(name for names in known for name in names) if known else None
         self._both = (before, after)
         self._aside = _aside((before, after))
@@ -125,7 +125,7 @@ class Ranks:
         return None if self.imported is None else name in self.imported
 
     def _requires_numeric(self, name: str) -> bool:
-        packages = [each.package(name) for each in self._both]
+        packages = [fingerprint.package(name) for fingerprint in self._both]
         needs = {need for package in packages if package for need in package.needs}
         return not needs.isdisjoint(_table().numeric)
 

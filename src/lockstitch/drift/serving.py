@@ -55,18 +55,18 @@ class Drift:
         Another patch release of Python, or the same release built for another accelerator, is
         told only: a model trained with CUDA is meant to serve without.
         """
-        each = self.difference
-        if each.what == "python":
-            return _minor(each.before) != _minor(each.after)
+        difference = self.difference
+        if difference.what == "python":
+            return _minor(difference.before) != _minor(difference.after)
         return not self.is_other_build
 
     @property
     def is_other_build(self) -> bool:
         """Whether a package is the same release, built for another accelerator."""
-        each = self.difference
-        sides = [text.partition("+") for text in (each.before, each.after)]
+        difference = self.difference
+        sides = [text.partition("+") for text in (difference.before, difference.after)]
         builds = [not local or is_build(local) for _, _, local in sides]
-        return each.kind == "changed" and all(builds) and sides[0][0] == sides[1][0]
+        return difference.kind == "changed" and all(builds) and sides[0][0] == sides[1][0]
 
     def __str__(self) -> str:
         """Return it as one sentence, for a warning, an error and a label."""
@@ -209,11 +209,11 @@ def _unrecorded(project: Project, spec: ImageSpec) -> Iterator[LockstitchError]:
     folders = tuple(
         f"{output.rstrip('/')}/" for image in project.images for output in image.outputs
     )
-    for each in included:
-        beside = each.name.endswith((".run.json", "metrics.json")) or not each.size
-        is_model = each.name.startswith(folders) or each.path.suffix in _MODELS
-        if is_model and not beside and each.name not in written:
-            message = f"`{each.name}`, which `{spec.name}` includes, is of no recorded run"
+    for file in included:
+        beside = file.name.endswith((".run.json", "metrics.json")) or not file.size
+        is_model = file.name.startswith(folders) or file.path.suffix in _MODELS
+        if is_model and not beside and file.name not in written:
+            message = f"`{file.name}`, which `{spec.name}` includes, is of no recorded run"
             trains = next((image.name for image in project.images if image.outputs), "train")
             hint = f"lockstitch run {trains} writes it with a record; or require-record = false"
             yield LockstitchError(message, hint=hint)
@@ -227,11 +227,11 @@ def _records(project: Project) -> Iterator[RunRecord]:
 
 
 def _differences(trained: Fingerprint, served: Fingerprint) -> Iterator[Difference]:
-    for each in compare.between(trained, served):
-        both = each.kind not in {"added", "removed"}
-        of_package = each.what == "package" and each.effect.matters
-        if both and (of_package or (each.what, each.name) == ("python", "version")):
-            yield each
+    for difference in compare.between(trained, served):
+        both = difference.kind not in {"added", "removed"}
+        of_package = difference.what == "package" and difference.effect.matters
+        if both and (of_package or (difference.what, difference.name) == ("python", "version")):
+            yield difference
 
 
 def _image(

@@ -56,12 +56,12 @@ class Fact:
 
     def document(self) -> dict[str, Any]:
         """Return the fact as JSON."""
-        each = self.strongest
+        difference = self.strongest
         return {
-            "what": each.what,
-            "name": each.name,
-            "effect": each.effect.name.lower().replace("_", "-"),
-            "matters": each.effect.matters,
+            "what": difference.what,
+            "name": difference.name,
+            "effect": difference.effect.name.lower().replace("_", "-"),
+            "matters": difference.effect.matters,
             "groups": [{"value": g.value, "environments": list(g.names)} for g in self.groups],
             "known": [change.document() for change in self.known],
         }
@@ -72,10 +72,10 @@ def compared(names: Sequence[str], prints: Sequence[Fingerprint], where: Context
     found: dict[tuple[str, str], dict[tuple[int, int], Difference]] = {}
     ranks: dict[tuple[str, str], tuple[int, int]] = {}
     for one, other in itertools.combinations(range(len(prints)), 2):
-        for place, each in enumerate(differences(prints[one], prints[other], where)):
-            key = (each.what, each.name)
-            found.setdefault(key, {})[one, other] = each
-            ranks[key] = min(ranks.get(key, (each.effect, place)), (each.effect, place))
+        for place, difference in enumerate(differences(prints[one], prints[other], where)):
+            key = (difference.what, difference.name)
+            found.setdefault(key, {})[one, other] = difference
+            ranks[key] = min(ranks.get(key, (difference.effect, place)), (difference.effect, place))
     return [
         _fact(names, prints, found[key]) for key in sorted(found, key=lambda key: (ranks[key], key))
     ]
@@ -87,8 +87,8 @@ def _fact(
     strongest = min(pairs.values(), key=lambda each: each.effect)
     part = _PARTS.get(strongest.what, "packages")
     members: list[list[int]] = []
-    for number, each in enumerate(prints):
-        if getattr(each, part) is None:
+    for number, fingerprint in enumerate(prints):
+        if getattr(fingerprint, part) is None:
             continue
         for group in members:
             if not any((other, number) in pairs for other in group):
@@ -111,9 +111,9 @@ def _fact(
 
 def _value(group: Sequence[int], pairs: dict[tuple[int, int], Difference]) -> str:
     """Return a group's value, in the words of a difference."""
-    for (one, other), each in pairs.items():
+    for (one, other), difference in pairs.items():
         if one in group or other in group:
-            return each.before if one in group else each.after
+            return difference.before if one in group else difference.after
     return ""
 
 
@@ -137,8 +137,8 @@ def document(
     odd = _odd(facts)
     return {
         "environments": [
-            {"name": name, "digest": each.digest, "odd": odd[name]}
-            for name, each in zip(names, prints, strict=True)
+            {"name": name, "digest": fingerprint.digest, "odd": odd[name]}
+            for name, fingerprint in zip(names, prints, strict=True)
         ],
         "matters": any(fact.strongest.effect.matters for fact in facts),
         "differences": [fact.document() for fact in facts],

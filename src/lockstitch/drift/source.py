@@ -237,9 +237,9 @@ def graph(where: Context) -> Fingerprint | None:
 def words(folder: Path) -> frozenset[str]:
     """Return the words of a folder's code: what its known changes concern."""
     found: set[bytes] = set()
-    for each in files.walk(folder):
-        if each.name.endswith((".py", ".ipynb")) and each.size <= _LARGEST:
-            found |= {*re.findall(rb"[A-Za-z_]\w+", each.path.read_bytes())}
+    for file in files.walk(folder):
+        if file.name.endswith((".py", ".ipynb")) and file.size <= _LARGEST:
+            found |= {*re.findall(rb"[A-Za-z_]\w+", file.path.read_bytes())}
     return frozenset(word.decode() for word in found)
 
 

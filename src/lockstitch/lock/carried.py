@@ -45,12 +45,12 @@ def fetch(wheel: BuiltWheel, client: Client, place: str) -> bytes | None:
     caller's question. Raises LockstitchError when the registry does not answer, or has no wheel.
     """
     repository = Repository(client, reference(place))
-    found = repository.find(wheel.digest.hex)
-    if found is None:
+    manifest = repository.find(wheel.digest.hex)
+    if manifest is None:
         return None
-    layers: list[Descriptor] = [] if found.is_index else [*found.layers]
+    layers: list[Descriptor] = [] if manifest.is_index else [*manifest.layers]
     if len(layers) != 1:
-        message = f"{found.source} is no wheel of `{wheel.name} {wheel.version}`"
+        message = f"{manifest.source} is no wheel of `{wheel.name} {wheel.version}`"
         raise LockstitchError(message, hint="lockstitch export wheels --push, where it was locked")
     return repository.small(layers[0], _LARGEST)
 

@@ -152,8 +152,8 @@ def _target(lock: Lock, platform: str) -> Target:
 def _wheels(project: Project, lock: Lock, spec: ImageSpec, target: Target) -> list[LockedWheel]:
     name = pylock_name(spec.name)
     built = sources.built_for(lock, target, project.root, Store(default_root()))
-    found = pylock.select(files.read_text(project.root / name), target, name, built=built)
-    return [urls.without_credentials(wheel) for wheel in found]
+    wheels = pylock.select(files.read_text(project.root / name), target, name, built=built)
+    return [urls.without_credentials(wheel) for wheel in wheels]
 
 
 # --- requirements

@@ -173,7 +173,7 @@ def dumps(lock: Lock) -> str:
         **(
             {"folder": [_folder(folder) for folder in sorted(lock.folders)]} if lock.folders else {}
         ),
-        **({"built": [_built(each) for each in sorted(lock.built)]} if lock.built else {}),
+        **({"built": [_built(wheel) for wheel in sorted(lock.built)]} if lock.built else {}),
         **({"builder": [b.document() for b in lock.builders]} if lock.builders else {}),
         **({"service": [_service(service) for service in lock.services]} if lock.services else {}),
         **({"rendered": _files(lock.rendered)} if lock.rendered else {}),
@@ -283,18 +283,18 @@ def _lock(document: dict[str, Any]) -> Lock:
         raise LockstitchError(f"it has version {version}, this lockstitch reads {_VERSION}")
     locked, rendered = (
         tuple(
-            LockedFile(path=read_text(each, "path", _PATH), digest=read_digest(each, "sha256"))
-            for each in top.each(key)
+            LockedFile(path=read_text(table, "path", _PATH), digest=read_digest(table, "sha256"))
+            for table in top.each(key)
         )
         for key in ("file", "rendered")
     )
-    folders = tuple(_locked_folder(each) for each in top.each("folder"))
-    built = tuple(_built_wheel(each) for each in top.each("built"))
-    builders = tuple(_read_builder(each) for each in top.each("builder"))
-    services = tuple(_locked_service(each) for each in top.each("service"))
+    folders = tuple(_locked_folder(table) for table in top.each("folder"))
+    built = tuple(_built_wheel(table) for table in top.each("built"))
+    builders = tuple(_read_builder(table) for table in top.each("builder"))
+    services = tuple(_locked_service(table) for table in top.each("service"))
     inputs = read_digest(top, "inputs", "")
     python, base = (read_text(top, key) for key in ("python", "base"))
-    bases = [kind.read(each, base) for kind in KINDS for each in top.each(kind.table)]
+    bases = [kind.read(table, base) for kind in KINDS for table in top.each(kind.table)]
     tools = top.texts("tools")
     build = top.table("build").texts("requirements")
     raise_all(problems)

@@ -154,7 +154,7 @@ def _of_debian(project: Project, own: ServiceSpec, places: Sources) -> LockedSer
         select(release(project), platform, LIBRARIES, places, own.debian, scripts_matter=False)
         for platform in project.platforms
     ]
-    every = [p for each in chosen for p in (*each.packages, *each.added.packages)]
+    every = [p for selection in chosen for p in (*selection.packages, *selection.added.packages)]
     packages = tuple(dict.fromkeys(every))  # one that is of all architectures comes once
     return LockedService(
         name=own.name,
@@ -361,7 +361,7 @@ def _built(
             if known is None:
                 title = f"build {unbuilt.name} {unbuilt.version}".strip()
                 try:
-                    archive = [each for each in (_archive(unbuilt),) if each]
+                    archive = [download for download in (_archive(unbuilt),) if download]
                     if place.container:
                         archive += place.container.builder.downloads(base)
                     places.fetcher.fetch(archive, places.progress)

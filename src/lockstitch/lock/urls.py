@@ -40,16 +40,16 @@ def resolve(
     every pin without a wheel, and every wheel whose sha256 the pin does not allow.
     """
     before = {(wheel.filename, wheel.digest): wheel for wheel in known}
-    found: list[LockedWheel] = []
+    wheels: list[LockedWheel] = []
     problems: list[LockstitchError] = []
     waiting: dict[str, list[Pinned]] = {}
     for pin in sorted(pins, key=lambda pin: pin.name):
         wanted = _usual(pin.filename)
         kept = [before[wanted, d] for d in pin.hashes if (wanted, d) in before]
         if kept:
-            found.append(dataclasses.replace(kept[0], url=bare(kept[0].url)))
+            wheels.append(dataclasses.replace(kept[0], url=bare(kept[0].url)))
         elif pin.url:
-            found.append(_addressed(pin))
+            wheels.append(_addressed(pin))
         else:
             waiting.setdefault(pin.index, []).append(pin)
     tags = list(target.tags())
@@ -58,11 +58,11 @@ def resolve(
         for pin in group:
             if pin.name in files:
                 try:
-                    found.append(_allowed(pin, files[pin.name], target, tags))
+                    wheels.append(_allowed(pin, files[pin.name], target, tags))
                 except LockstitchError as error:
                     problems.append(error)
     raise_all(problems)
-    return sorted(found)
+    return sorted(wheels)
 
 
 def sources(pins: Iterable[Pinned], target: Target, root: Path) -> list[Unbuilt]:
@@ -70,7 +70,7 @@ def sources(pins: Iterable[Pinned], target: Target, root: Path) -> list[Unbuilt]
 
     Raises one LockstitchError that lists every archive that the index does not have.
     """
-    found: list[Unbuilt] = []
+    unbuilts: list[Unbuilt] = []
     problems: list[LockstitchError] = []
     for pin in pins:
         done = _compile([pin], pin.index, target, root, built=True)
@@ -81,7 +81,7 @@ def sources(pins: Iterable[Pinned], target: Target, root: Path) -> list[Unbuilt]
             message = f"the index has no `{pin.filename}`, which the lock pins"
             problems.append(LockstitchError(message, hint=_CREDENTIALS))
             continue
-        found.append(
+        unbuilts.append(
             Unbuilt(
                 name=pin.name,
                 version=pin.version,
@@ -93,19 +93,19 @@ def sources(pins: Iterable[Pinned], target: Target, root: Path) -> list[Unbuilt]
             )
         )
     raise_all(problems)
-    return found
+    return unbuilts
 
 
 def known(root: Path, target: Target) -> list[LockedWheel]:
     """Return the wheels whose addresses the images' locks in a folder have already."""
-    found: list[LockedWheel] = []
+    wheels: list[LockedWheel] = []
     for path in sorted(root.glob("pylock.*.toml")):
         try:
             text = files.read_text(path)
-            found += pylock.select(text, target, path.name, built=Unbuilt.unfinished)
+            wheels += pylock.select(text, target, path.name, built=Unbuilt.unfinished)
         except LockstitchError:
             continue  # it is written anew
-    return found
+    return wheels
 
 
 def without_credentials(wheel: LockedWheel) -> LockedWheel:
@@ -271,7 +271,7 @@ def dumps(
     lines += [] if pinned else ["packages = []"]
     for (name, version), chosen in sorted(pinned.items()):
         lines += ["", "[[packages]]", f"name = {_text(name)}"]
-        sources = {each for each in chosen.values() if isinstance(each, Unbuilt)}
+        sources = {unbuilt for unbuilt in chosen.values() if isinstance(unbuilt, Unbuilt)}
         # A folder's version, and a repository's, is what its build says (PEP 751).
         has_version = version and not any(source.kind in {"folder", "git"} for source in sources)
         lines += [f"version = {_text(version)}"] if has_version else []

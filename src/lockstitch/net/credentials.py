@@ -93,8 +93,8 @@ class Credentials:
             return None
         with self._guard:
             if origin not in self._asked:
-                found = _of_netrc(origin[1]) or self._of_keyring(url)
-                self._asked[origin] = found and _protected(found, url)
+                login = _of_netrc(origin[1]) or self._of_keyring(url)
+                self._asked[origin] = login and _protected(login, url)
             return self._asked[origin]
 
     def hint(self, url: str) -> str:
@@ -115,21 +115,21 @@ class Credentials:
     @cached_property
     def _places(self) -> tuple[_Place, ...]:
         tool = _table(self._document, "tool")
-        found: list[_Place] = []
+        places: list[_Place] = []
         for settings in (*_uv_files(self._root), _table(tool, "uv")):
             for entry in _tables(settings, "index"):
-                found += _of_uv(entry.get("name"), entry.get("url"), entry.get("authenticate"))
+                places += _of_uv(entry.get("name"), entry.get("url"), entry.get("authenticate"))
             extra = settings.get("extra-index-url")
             for value in (settings.get("index-url"), *(extra if isinstance(extra, list) else [])):
-                found += _of_uv(None, value)
+                places += _of_uv(None, value)
         for variable in _LISTS:
             for word in environ.get(variable).split():
                 name, equals, address = word.partition("=")
                 is_named = bool(equals) and "/" not in name
-                found += _of_uv(*((name, address) if is_named else (None, word)), source=variable)
+                places += _of_uv(*((name, address) if is_named else (None, word)), source=variable)
         for source in _tables(_table(tool, "poetry"), "source"):
-            found += _of_poetry(source.get("name"), source.get("url"))
-        return tuple(found)
+            places += _of_poetry(source.get("name"), source.get("url"))
+        return tuple(places)
 
     # --- keyring
 
@@ -140,9 +140,9 @@ class Credentials:
             return None
         for place in self._places_of(url):
             if place.user or place.always:
-                found = _ask_keyring(place)
-                if found:
-                    return found
+                login = _ask_keyring(place)
+                if login:
+                    return login
         return None
 
 

@@ -170,7 +170,7 @@ class Layout(LayoutReader):
             return manifest.read(index_of([]), INDEX_TYPE, f"the index of `{self.root}`")
         try:
             index = super().index()
-            names = [each.annotations[REF] for each in index.manifests]
+            names = [descriptor.annotations[REF] for descriptor in index.manifests]
             index.document["manifests"]
         except (LockstitchError, KeyError) as error:
             message = f"`{path}` is not an index of named images"
@@ -205,18 +205,18 @@ class Layout(LayoutReader):
 
     def manifest_digest(self, name: str) -> Digest:
         """Return the digest of the image of this name, or raise LockstitchError."""
-        for each in self.index().manifests:
-            single = each.media_type != INDEX_TYPE or subject_of(name)
-            if each.annotations[REF] == name and single:
-                return each.digest
+        for descriptor in self.index().manifests:
+            single = descriptor.media_type != INDEX_TYPE or subject_of(name)
+            if descriptor.annotations[REF] == name and single:
+                return descriptor.digest
         known = ", ".join(self.names()) or "none"
         message = f"`{self.root}` has no image `{name}` (it has: {known})"
         raise LockstitchError(message, hint=f"lockstitch build {name}")
 
     def _named(self, name: str) -> Digest:
-        for each in self.index().manifests:
-            if each.annotations[REF] == name:
-                return each.digest
+        for descriptor in self.index().manifests:
+            if descriptor.annotations[REF] == name:
+                return descriptor.digest
         return self.manifest_digest(name)  # which says what there is
 
     def attach(self, subject: Descriptor, artifacts: Sequence[Artifact]) -> bool:
@@ -265,8 +265,8 @@ class Layout(LayoutReader):
 
     def _put_named(self, data: bytes, media_type: str, name: str) -> bool:
         fresh = self._put(data)
-        found = Descriptor.of(media_type, data, annotations={REF: name})
-        return self._name(found.document(), name) or fresh
+        descriptor = Descriptor.of(media_type, data, annotations={REF: name})
+        return self._name(descriptor.document(), name) or fresh
 
     def _put(self, data: bytes) -> bool:
         if self._has(data):
@@ -316,8 +316,8 @@ class Layout(LayoutReader):
         image = self.manifest(digest)
         yield digest
         if image.is_index:
-            for each in image.manifests:
-                yield from self._needs(each.digest)
+            for descriptor in image.manifests:
+                yield from self._needs(descriptor.digest)
             return
         yield image.config.digest
         yield from (layer.digest for layer in image.layers)

@@ -78,9 +78,9 @@ class Manifest:
         A platform without variant takes the first that fits, as containerd does.
         """
         named = [manifest for manifest in self.manifests if manifest.platform]
-        for each in named:
-            if each.platform and fits(each.platform, platform):
-                return each
+        for descriptor in named:
+            if descriptor.platform and fits(descriptor.platform, platform):
+                return descriptor
         # Attestations stand under `unknown/unknown`.
         known = ", ".join(
             str(e.platform) for e in named if e.platform and e.platform.os != "unknown"
@@ -109,22 +109,22 @@ def read(data: bytes, content_type: str, source: str) -> Manifest:
     Raises LockstitchError when bytes and content type disagree on which of the two it is: what
     one reader takes for an index must not be an image to another (CVE-2021-41190).
     """
-    found = Manifest(media_type="", digest=of_bytes(data), data=data, source=source)
-    stated = found.document.get("mediaType", "")
+    manifest = Manifest(media_type="", digest=of_bytes(data), data=data, source=source)
+    stated = manifest.document.get("mediaType", "")
     given = content_type.partition(";")[0].strip()
     media_type = stated or given
     if media_type not in INDEXES | MANIFESTS:
         message = f"{source} is `{printable(media_type)}`, neither an image's manifest nor an index"
         raise LockstitchError(message)
     twofold = {"layers", "config"} if media_type in INDEXES else {"manifests"}
-    if twofold & found.document.keys() or (
+    if twofold & manifest.document.keys() or (
         given in INDEXES | MANIFESTS and stated and given != stated
     ):
         message = (
             f"{source} can be read as an image and as an index (it is sent as `{printable(given)}`)"
         )
         raise LockstitchError(message)
-    return Manifest(media_type=media_type, digest=found.digest, data=data, source=source)
+    return Manifest(media_type=media_type, digest=manifest.digest, data=data, source=source)
 
 
 class _MalformedError(Exception):

@@ -285,5 +285,5 @@ def referrers_tag(digest: Digest) -> str:
 
 def subject_of(tag: str) -> Digest | None:
     """Return the image that what stands under a tag is about; None for an image's own tag."""
-    found = _ABOUT.fullmatch(tag)
-    return Digest(f"sha256:{found[1]}") if found else None
+    match = _ABOUT.fullmatch(tag)
+    return Digest(f"sha256:{match[1]}") if match else None

@@ -135,7 +135,7 @@ class LayoutReader:
 
     def tags(self) -> set[str]:
         """Return every name here, also of referrers; raises LockstitchError when damaged."""
-        return {each.annotations.get(REF, "") for each in self.index().manifests} - {""}
+        return {descriptor.annotations.get(REF, "") for descriptor in self.index().manifests} - {""}
 
     def document(self, digest: Digest) -> Mapping[str, Any]:
         """Return a JSON blob, such as a config; LockstitchError when it is gone or damaged."""
@@ -198,15 +198,15 @@ class LayoutReader:
         seen = 0
         while todo:
             document, outer, depth = todo.pop(0)
-            for each in document.manifests:
+            for descriptor in document.manifests:
                 seen += 1
                 if seen > _MOST_IMAGES or depth >= _DEEPEST:
                     what = f"it has more than {_MOST_IMAGES} images, or indexes too deep"
                     raise _damaged(self.root, what)
-                name = each.annotations.get(REF) or outer or each.digest[:19]
+                name = descriptor.annotations.get(REF) or outer or descriptor.digest[:19]
                 if subject_of(name):
                     continue
-                inner = self._described(each)
+                inner = self._described(descriptor)
                 if inner.is_index:
                     todo.append((inner, name, depth + 1))
                 else:
@@ -233,9 +233,9 @@ class LayoutReader:
         return manifest.read(data, descriptor.media_type, source)
 
     def _named(self, name: str) -> Digest:
-        for each in self.index().manifests:
-            if each.annotations.get(REF) == name:
-                return each.digest
+        for descriptor in self.index().manifests:
+            if descriptor.annotations.get(REF) == name:
+                return descriptor.digest
         raise _ambiguous(self.root, name, sorted(self.tags()))
 
     # --- files

@@ -42,7 +42,7 @@ class Reference:
         repository = repository[:colon] if colon >= 0 else repository
         if host == DOCKER and "/" not in repository:
             repository = f"library/{repository}"
-        found = cls(
+        reference = cls(
             host=host, repository=repository, tag=tag, digest=Digest.parse(digest) if at else None
         )
         if not _HOST.fullmatch(host):
@@ -51,9 +51,9 @@ class Reference:
             raise _wrong(text, f"`{repository:.80}` is not a repository's name, in lower case")
         if colon >= 0 and not _TAG.fullmatch(tag):
             raise _wrong(text, f"`{tag:.80}` is not a tag")
-        if len(found.name) > _LONGEST:
+        if len(reference.name) > _LONGEST:
             raise _wrong(text, f"host and repository have more than {_LONGEST} characters")
-        return found
+        return reference
 
     @property
     def name(self) -> str:

@@ -123,8 +123,8 @@ def culprits(
         if not differs(guilty):
             yield "repeat"
             return
-        yield " with ".join(each.name for each in guilty)
-        rest, known = tuple(each for each in rest if each not in guilty), False
+        yield " with ".join(variation.name for variation in guilty)
+        rest, known = tuple(variation for variation in rest if variation not in guilty), False
 
 
 def _halved(

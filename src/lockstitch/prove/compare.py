@@ -59,18 +59,18 @@ def compare(here: Seen, there: Seen) -> list[ImageDifference]:
     """Return the differences, lowest layer first, then the config; none for equal digests."""
     if here.digest == there.digest:
         return []
-    found: list[ImageDifference] = []
+    differences: list[ImageDifference] = []
     for one, other in zip_longest(here.layers, there.layers):
         if one is None or other is None:
             extra = one or other
             values = ("a layer", "none") if one else ("none", "a layer")
-            found.append(_whole(extra, "layer", *values))
+            differences.append(_whole(extra, "layer", *values))
         elif one.facts.digest != other.facts.digest:
-            found += _layer(one, other)
-    found += _config("", here.config, there.config)
-    if not found:
-        found.append(_difference("", "manifest", "digest", here.digest, there.digest))
-    return found
+            differences += _layer(one, other)
+    differences += _config("", here.config, there.config)
+    if not differences:
+        differences.append(_difference("", "manifest", "digest", here.digest, there.digest))
+    return differences
 
 
 def _difference(layer: str, entry: str, what: str, here: str, there: str) -> ImageDifference:
@@ -88,13 +88,13 @@ def _layer(one: Layer, other: Layer) -> list[ImageDifference]:
         values = (one.facts.digest.short, other.facts.digest.short)
         return [_whole(one, "the same tar, compressed to other bytes", *values)]
     first, second = _entries(one), _entries(other)
-    found = list(_names(one.created_by, list(first), list(second)))
+    differences = list(_names(one.created_by, list(first), list(second)))
     for name in first:
-        if name in second and len(found) < _MOST:
-            found += _entry(one.created_by, name, first[name], second[name])
-    if not found:
-        found.append(_whole(one, "headers of the archive", "one form", "another"))
-    return found[:_MOST]
+        if name in second and len(differences) < _MOST:
+            differences += _entry(one.created_by, name, first[name], second[name])
+    if not differences:
+        differences.append(_whole(one, "headers of the archive", "one form", "another"))
+    return differences[:_MOST]
 
 
 @dataclass(frozen=True, slots=True)

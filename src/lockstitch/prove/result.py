@@ -30,11 +30,11 @@ class Result:
     @property
     def holds(self) -> bool:
         """Whether everything is the same."""
-        trained = (each for _, found in self.trainings.values() for each in found)
+        trained = (result for _, results in self.trainings.values() for result in results)
         return (
             (self.build is None or self.build.equal)
             and (self.against is None or self.against.equal)
-            and all(each.holds(self.tolerance) for each in trained)
+            and all(result.holds(self.tolerance) for result in trained)
         )
 
 
@@ -85,8 +85,8 @@ def lines(result: Result) -> Iterator[str]:
         yield from _build(result.build)
     if result.against:
         yield from _against(result.against)
-    for name, (first, found) in result.trainings.items():
-        yield from _training(name, first, found, result.tolerance)
+    for name, (first, results) in result.trainings.items():
+        yield from _training(name, first, results, result.tolerance)
 
 
 def _build(found: Compared) -> Iterator[str]:
@@ -164,8 +164,8 @@ def document(result: Result) -> dict[str, Any]:
         "commit": {"commit": "", "state": "none"},
         "not_proved": [],
         "trainings": {
-            name: _trained(first, found, result.tolerance)
-            for name, (first, found) in result.trainings.items()
+            name: _trained(first, results, result.tolerance)
+            for name, (first, results) in result.trainings.items()
         },
     }
 
@@ -174,8 +174,8 @@ def _trained(first: Run, found: tuple[Trained, ...], tolerance: float) -> dict[s
     return {
         "metrics": dict(first.metrics),
         "outputs": {
-            name: {"sha256": each.bytes, "read_as": each.how, "problem": each.problem}
-            for name, each in first.outputs.items()
+            name: {"sha256": output.bytes, "read_as": output.how, "problem": output.problem}
+            for name, output in first.outputs.items()
         },
         "variations": [
             {

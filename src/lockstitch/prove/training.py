@@ -178,7 +178,7 @@ def repeated(
     """
     found = dict(found)
     chance = found.pop(_REPEAT)
-    suspects = [name for name, each in found.items() if _changes(each) - _changes(chance)]
+    suspects = [name for name, result in found.items() if _changes(result) - _changes(chance)]
     for _ in range(_REPEATS if suspects else 0):
         chance = _joined(chance, train(known[_REPEAT]))
     for name in suspects:
@@ -191,7 +191,7 @@ def repeated(
             passing = hard(found[name]) ^ hard(again)
             chance = _joined(chance, _part(found[name], passing), _part(again, passing))
             found[name] = found[name] if again.problem else replace(found[name], problem="")
-    steady = {name: _without(each, _changes(chance)) for name, each in found.items()}
+    steady = {name: _without(result, _changes(chance)) for name, result in found.items()}
     return {_REPEAT: chance, **steady}
 
 
@@ -268,7 +268,7 @@ def _kept(
     for run in runs:
         trained = replace(
             run,
-            outputs={name: each for name, each in run.outputs.items() if name in names},
+            outputs={name: output for name, output in run.outputs.items() if name in names},
             metrics={name: each for name, each in run.metrics.items() if name in kept.metrics},
         )
         found.append(_without(_compared(Trained(variation=KEPT), trained, kept), _changes(chance)))
@@ -377,7 +377,7 @@ class _Trainer:
 
 def _date(root: Path, *, backwards: bool) -> None:
     """Give the files of a copy times in the order of their names, or in the reverse order."""
-    names = sorted(each.name for each in files.walk(root))
+    names = sorted(file.name for file in files.walk(root))
     for number, name in enumerate(reversed(names) if backwards else names):
         os.utime(root / name, (_EPOCH + number, _EPOCH + number))
 
@@ -393,9 +393,9 @@ def _meaning(
 
 def _stamps(root: Path, spec: ImageSpec) -> dict[str, tuple[int, int]]:
     found = {}
-    for each in files.walk(root):
-        if any(each.name.startswith(f"{output.rstrip('/')}/") for output in spec.outputs):
-            found[each.name] = (each.mtime_ns, each.size)
+    for file in files.walk(root):
+        if any(file.name.startswith(f"{output.rstrip('/')}/") for output in spec.outputs):
+            found[file.name] = (file.mtime_ns, file.size)
     if sum(size for _, size in found.values()) > _LARGEST:
         message = f"the outputs of `{spec.name}` are larger than {_LARGEST >> 30} GiB"
         raise LockstitchError(message, hint="declare the folder of the model alone as its output")

@@ -109,12 +109,12 @@ def locale(name: str, scratch: Path) -> dict[str, str]:
     if name.lower().replace("-", "") in known.lower().replace("-", ""):
         return {}
     target = scratch / "locale" / name
-    made = target / "LC_NUMERIC"
-    if not made.exists() and process.is_there("localedef"):
+    path = target / "LC_NUMERIC"
+    if not path.exists() and process.is_there("localedef"):
         target.parent.mkdir(parents=True, exist_ok=True)
         source, _, charset = name.partition(".")
         process.run(["localedef", "-i", source, "-f", charset, target], check=False)
-    return {"LOCPATH": str(target.parent)} if made.exists() else {}
+    return {"LOCPATH": str(target.parent)} if path.exists() else {}
 
 
 def clock_of(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:

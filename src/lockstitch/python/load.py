@@ -52,9 +52,9 @@ def _way_in(folder: Path) -> str:
     """
     chain = (folder, *folder.parents)
     root = next((n for n, each in enumerate(chain, 1) if (each / ".git").exists()), 1)
-    for each in chain[:root]:
-        if any(any(each.glob(pattern)) for pattern in _OTHER_KINDS):
-            return _init_hint(each)
+    for path in chain[:root]:
+        if any(any(path.glob(pattern)) for pattern in _OTHER_KINDS):
+            return _init_hint(path)
     return "lockstitch new NAME"
 
 

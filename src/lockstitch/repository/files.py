@@ -185,7 +185,7 @@ def open_repository(root: Path, *, exclude: Sequence[str] = ()) -> Repository:
     """Return the repository of a folder: what git has or would add below it, else all its files."""
     listed = git.listed(root)
     if listed is None:
-        walked = [found.name for found in files.walk(root, secrets=True) if not found.outside]
+        walked = [file.name for file in files.walk(root, secrets=True) if not file.outside]
         return Repository(root, walked, tracked=None, exclude=exclude)
     tracked, others = listed
     return Repository(root, [*tracked, *others], tracked=frozenset(tracked), exclude=exclude)

@@ -95,7 +95,7 @@ def _sync(project: Project, image: ImageSpec, venv: Path) -> None:
         if not wheels.is_dir() or not pylock.is_file():
             raise
         try:
-            built = {each.name: each.filename for each in file.read(project.root).built}
+            built = {wheel.name: wheel.filename for wheel in file.read(project.root).built}
             uv.sync_wheels(project, pylock, wheels, built, venv)
         except LockstitchError as local:
             local.hint = local.hint or "lockstitch build --from the bundle that has them"

@@ -404,7 +404,7 @@ def _changed(project: Project, spec: ImageSpec, before: State) -> list[FoundFile
 
 def _inputs(project: Project, spec: ImageSpec) -> list[FoundFile]:
     found = files.find_files(project.root, spec.include)
-    return [each for each in found if not _is_below(each.name, spec.outputs)]
+    return [file for file in found if not _is_below(file.name, spec.outputs)]
 
 
 def _outputs(project: Project, spec: ImageSpec) -> list[FoundFile]:
@@ -414,9 +414,9 @@ def _outputs(project: Project, spec: ImageSpec) -> list[FoundFile]:
         return inside and folder.rpartition("/")[2] != _STORE
 
     return [
-        each
-        for each in files.walk(project.root, enters=enters)
-        if _is_below(each.name, spec.outputs) and not each.name.endswith(".run.json")
+        file
+        for file in files.walk(project.root, enters=enters)
+        if _is_below(file.name, spec.outputs) and not file.name.endswith(".run.json")
     ]
 
 

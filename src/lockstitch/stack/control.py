@@ -122,7 +122,7 @@ def addresses(folder: Folder) -> dict[str, str]:
         "mlflow": f"http://{at['mlflow']}",
         "postgres": f"postgresql://{USER}@{at['postgres']}/{USER}",
     }
-    places |= {each.name: at[each.name] for each in parts.services}
+    places |= {own.name: at[own.name] for own in parts.services}
     if parts.endpoint:
         return {**places, "objects": parts.endpoint}
     return {**places, "objects": f"http://{at['objects']}", "console": f"http://{at['admin']}"}

@@ -108,7 +108,7 @@ def _needed(lock: Graph, environment: Environment) -> list[Package]:
     machine = wheels.Machine(python=environment.python, processor=platform.machine())
     listed = wheels.installed(lock, machine)
     # What only an extra needs is in Poetry's main group too, and not installed without it.
-    return [each for each in listed if not each.is_local and not each.optional]
+    return [package for package in listed if not package.is_local and not package.optional]
 
 
 class ENV002(Rule):
@@ -134,7 +134,7 @@ class ENV002(Rule):
             known = {package.name for package in lock.packages} | own | _OWN
             extra = [p for name, p in sorted(environment.packages.items()) if name not in known]
             if extra:
-                names = [f"{each.name} {each.version}" for each in extra]
+                names = [f"{distribution.name} {distribution.version}" for distribution in extra]
                 verb = "is" if len(names) == 1 else "are"
                 message = f"{_shown(names)} {verb} installed in `.venv` and not in `{lock.path}`"
                 tool = "uv" if lock.kind == "uv" else "poetry"

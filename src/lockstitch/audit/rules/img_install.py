@@ -47,11 +47,11 @@ class IMG016(Rule):
         for built in recipes.running(repo):
             found = _late(repo, built)
             if found is not None:
-                each, copied = found
+                install, copied = found
                 message = f"the packages are installed after `{copied}` is copied: each"
                 message += " change of the source installs them again"
                 hint = "copy the lock alone, install, then copy the source"
-                yield self.finding(built.image.path, each.line, message, hint=hint)
+                yield self.finding(built.image.path, install.line, message, hint=hint)
 
 
 def _late(repo: Repository, built: Built) -> tuple[Install, str] | None:

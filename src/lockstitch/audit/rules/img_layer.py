@@ -230,11 +230,11 @@ class IMG027(Rule):
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         for built in products(repo):
             for step in built.steps if built.is_python else ():
-                found = [i for i in step.installs if i.tool == "apt" and not i.removes]
-                lacking = _lacking(step, found)
+                installs = [i for i in step.installs if i.tool == "apt" and not i.removes]
+                lacking = _lacking(step, installs)
                 if lacking:
                     message = f"`apt-get install` without {' and '.join(lacking)}"
-                    yield self.finding(built.image.path, found[0].line, message, hint=_CLEAN)
+                    yield self.finding(built.image.path, installs[0].line, message, hint=_CLEAN)
 
 
 _CLEAN = "apt-get install -y --no-install-recommends … && rm -rf /var/lib/apt/lists/*"

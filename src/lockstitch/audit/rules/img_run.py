@@ -229,8 +229,8 @@ def _lacking(built: Built, call: Call) -> str:
     if not whole or any(step.instruction.name == "ADD" for step in built.steps):
         return ""
     names: set[str] = set()
-    for each in whole:
-        found = set[str]() if each.is_tools else _names(built, each)
+    for install in whole:
+        found = set[str]() if install.is_tools else _names(built, install)
         if found is None:
             return ""
         names |= found
@@ -497,9 +497,9 @@ class IMG012(Rule):
             users = ["user" in use.service.keys for use in built.uses]
             if (users and all(users)) or _drops(built):
                 continue
-            said = [s for s in built.steps if s.instruction.name == "USER"]
-            line = said[-1].instruction.first if said else _entry_line(built)
-            what = "`USER root` is the last one" if said else "no USER is named"
+            steps = [s for s in built.steps if s.instruction.name == "USER"]
+            line = steps[-1].instruction.first if steps else _entry_line(built)
+            what = "`USER root` is the last one" if steps else "no USER is named"
             message = f"{what}: the container runs as root"
             hint = "RUN useradd --create-home app, then USER app before CMD"
             level = Severity.WARNING if built.serves else Severity.HINT  # nobody reaches a job
@@ -512,5 +512,5 @@ def _drops(built: Built) -> bool:
         if call.program in _DROPPING or _DROPPING & {*call.wrappers, *call.words}:
             return True
     first = built.entry.started[:1]
-    read = any(each.path for each in built.entry.started)
+    read = any(program.path for program in built.entry.started)
     return built.entry.script and not read and bool(first)

@@ -176,16 +176,16 @@ class IMG002(Rule):
             machine = _machine(built)
             old = replace(machine, release=glibc)
             wrong = [
-                each
-                for each in installed(lock, old, groups)
-                if verdict(each, machine) is Verdict.WHEEL
-                and verdict(each, old) in {Verdict.SOURCE, Verdict.NOTHING}
+                package
+                for package in installed(lock, old, groups)
+                if verdict(package, machine) is Verdict.WHEEL
+                and verdict(package, old) in {Verdict.SOURCE, Verdict.NOTHING}
             ]
             if wrong:
-                names_of = ([wheel.name for wheel in each.wheels] for each in wrong)
+                names_of = ([wheel.name for wheel in package.wheels] for package in wrong)
                 need = max(oldest(each, machine) or glibc for each in names_of)
                 have = ".".join(map(str, glibc))
-                names = _listed(sorted(each.name for each in wrong))
+                names = _listed(sorted(package.name for package in wrong))
                 message = f"`{built.reference.text}` has glibc {have}, and the wheels of {names}"
                 message += f" need up to {need[0]}.{need[1]}"
                 hint = "take a newer release of the base"

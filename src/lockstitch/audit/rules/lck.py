@@ -79,13 +79,13 @@ class LCK001(Rule):
         return self.finding(first.path, first.line, message, hint=hint)
 
     def _compiled(self, repo: Repository, path: str) -> Iterator[Finding]:
-        listed = next((each for each in requirement_lists(repo) if each.path == path), None)
+        listed = next((file for file in requirement_lists(repo) if file.path == path), None)
         made = f"{path.removesuffix('.in')}.txt"
         entries = [e for e in listed.value.entries if e.name and not e.local] if listed else []
         loose = [entry for entry in entries if not entry.pinned]
         if not loose or made in repo.name_set:
             return  # what was made and is not pinned, LCK005 says
-        beside_it = [each.path for each in locks_in(repo, folder_of(path))]
+        beside_it = [graph.path for graph in locks_in(repo, folder_of(path))]
         if beside_it or _covered(folder_of(path), purpose.lock_names(repo), ()):
             return
         message = f"`{path}` declares {len(entries)} dependencies and no `{made}` locks them"
@@ -188,9 +188,9 @@ class LCK007(Rule):
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         order = {"uv": 0, "poetry": 1, "pylock": 2, "requirements": 3}
         for folder in sorted({folder_of(lock.path) for lock in lock_files(repo)}):
-            found = sorted(locks_in(repo, folder), key=lambda lock: (order[lock.kind], lock.path))
-            main = next((lock for lock in found if lock.kind in {"uv", "poetry"}), None)
-            for other in found if main else ():
+            graphs = sorted(locks_in(repo, folder), key=lambda lock: (order[lock.kind], lock.path))
+            main = next((lock for lock in graphs if lock.kind in {"uv", "poetry"}), None)
+            for other in graphs if main else ():
                 if main and other is not main:
                     yield from self._pair(main, other)
 
@@ -404,7 +404,7 @@ class LCK005(Rule):
             hint = f"write them in {stem}.in: uv pip compile {stem}.in --universal"
             hint += f" --generate-hashes -o {file.path}"
             count = len(file.value.entries)
-            message = f"{_names([f'{each.text:.60}' for each in loose])} not pinned"
+            message = f"{_names([f'{requirement.text:.60}' for requirement in loose])} not pinned"
             message += f": {len(loose)} of {count}" if count > 1 else ""
             yield self.finding(file.path, loose[0].line, message, hint=hint)
 
@@ -461,9 +461,9 @@ class LCK006(Rule):
             declared = [each for each in of_folder(repo, folder) if not each.group]
             names = purpose.misplaced(repo, folder, {each.name for each in declared})
             by_file: dict[str, list[Declared]] = {}
-            for each in declared:
-                if each.name in names:
-                    by_file.setdefault(each.path, []).append(each)
+            for dependency in declared:
+                if dependency.name in names:
+                    by_file.setdefault(dependency.path, []).append(dependency)
             for path, found in by_file.items():
                 yield self._misplaced(path, found[0].line, [each.name for each in found])
         for file in requirement_lists(repo):
@@ -476,9 +476,9 @@ class LCK006(Rule):
         if not any(name in image.text for image in image_files(repo)):
             # A lock of all groups, which people install from.
             grouped = {each.name for each in of_folder(repo, folder) if each.group}
-            asked = [each for each in asked if each.name not in grouped]
-        names = purpose.misplaced(repo, folder, {each.name for each in asked})
-        found = [each for each in asked if each.name in names]
+            asked = [requirement for requirement in asked if requirement.name not in grouped]
+        names = purpose.misplaced(repo, folder, {requirement.name for requirement in asked})
+        found = [requirement for requirement in asked if requirement.name in names]
         if found:
             level = Severity.WARNING if _installed(repo, file.path) else Severity.HINT
             yield self._misplaced(file.path, found[0].line, [each.name for each in found], level)

@@ -214,9 +214,9 @@ def _dependencies(text: str, path: str) -> list[Scalar]:
     if "dependencies:" not in text or posixpath.basename(path).startswith("docker-compose"):
         return []
     root = yaml.read(text, path).root
-    found = entries(root).get("dependencies") if isinstance(root, Mapping) else None
+    entry = entries(root).get("dependencies") if isinstance(root, Mapping) else None
     listed: list[Scalar] = []
-    for item in found.value.items if found and isinstance(found.value, Sequence) else ():
+    for item in entry.value.items if entry and isinstance(entry.value, Sequence) else ():
         if isinstance(item, Scalar):
             listed.append(item)
         elif isinstance(item, Mapping) and (pip := entries(item).get("pip")):

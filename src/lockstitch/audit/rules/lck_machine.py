@@ -79,9 +79,9 @@ class LCK008(Rule):
         places = [".python-version", "runtime.txt", "environment.yml", "environment.yaml"]
         folders = {*project_folders(repo), *(folder_of(name) for name in repo.named(*places))}
         for folder in sorted(folders):
-            said, built = _pins(repo, folder), _of_images(repo, folder)
+            pins, built = _pins(repo, folder), _of_images(repo, folder)
             allowed = requires(repo, folder)
-            outside = [p for p in (*said, *built) if not allows(allowed, p.version)]
+            outside = [p for p in (*pins, *built) if not allows(allowed, p.version)]
             for pin in outside:
                 message = f"{pin.what} is Python {pin.version}, and the project wants `{allowed}`"
                 hint = f"change one of the two: {beside(folder, 'pyproject.toml')} says it"
@@ -89,7 +89,7 @@ class LCK008(Rule):
             # Images for several Pythons are meant; the stages of one Dockerfile must be the same.
             one_file = len({pin.path for pin in built}) == 1
             one = built if one_file or len({pin.minor for pin in built}) == 1 else []
-            inside = [pin for pin in (*said, *one) if pin not in outside]
+            inside = [pin for pin in (*pins, *one) if pin not in outside]
             yield from self._others(inside)
             yield from self._pair(repo, folder)
             if inside and not folder:
@@ -160,12 +160,12 @@ def allows(specifiers: str, version: str) -> bool:
 
 def _pins(repo: Repository, folder: str) -> list[Pin]:
     """Return the statements of a folder's own files, the most important first."""
-    found = []
+    pins = []
     path = beside(folder, "pyproject.toml")
     said = table(repo.toml(path), "tool", "lockstitch").get("python")
     if isinstance(said, str) and _VERSION.fullmatch(said):
         line = line_of_key(repo.text(path) or "", "tool", "lockstitch", "python") or 1
-        found.append(Pin(path=path, line=line, version=said, what="[tool.lockstitch] python"))
+        pins.append(Pin(path=path, line=line, version=said, what="[tool.lockstitch] python"))
     for name in (".python-version", "runtime.txt"):
         path = beside(folder, name)
         lines = [x.strip() for x in repo.lines(path)] if path in repo.name_set else []
@@ -173,19 +173,19 @@ def _pins(repo: Repository, folder: str) -> list[Pin]:
         match = _VERSION.fullmatch(kept[0]) if len(kept) == 1 else None
         if match:
             line = lines.index(kept[0]) + 1
-            found.append(Pin(path=path, line=line, version=match[1], what=f"`{path}`"))
+            pins.append(Pin(path=path, line=line, version=match[1], what=f"`{path}`"))
     for name in ("environment.yml", "environment.yaml"):
         path = beside(folder, name)
         for number, text in enumerate(repo.lines(path) if path in repo.name_set else (), 1):
             match = _CONDA.fullmatch(text)
             if match:
-                found.append(Pin(path=path, line=number, version=match[1], what=f"`{path}`"))
-    return found
+                pins.append(Pin(path=path, line=number, version=match[1], what=f"`{path}`"))
+    return pins
 
 
 def _of_images(repo: Repository, folder: str) -> list[Pin]:
     """Return the Python of each image that is built in a folder."""
-    stages = [each for built in _built_in(repo, folder) for each in (built, *built.sources)]
+    stages = [image for built in _built_in(repo, folder) for image in (built, *built.sources)]
     pins = {(pin.path, pin.line): pin for stage in stages if (pin := _pin_of(stage))}
     return list(pins.values())
 
@@ -202,18 +202,18 @@ def _pin_of(stage: Built) -> Pin | None:
 
 def _trains(built: Built) -> bool:
     """Return whether an image starts a program whose name says that it trains."""
-    words = [each.call.written for each in built.entry.started]
-    words += [word for each in built.entry.started for word in each.call.words]
+    words = [program.call.written for program in built.entry.started]
+    words += [word for program in built.entry.started for word in program.call.words]
     return any(re.search(r"(?:^|[/_.-])train", word) for word in words)
 
 
 def _tested(repo: Repository) -> list[Pin]:
     """Return each Python that the workflows of CI name."""
-    found = []
+    pins = []
     for path in repo.names:
         if path.startswith(".github/workflows/") and path.endswith((".yml", ".yaml")):
-            found += list(_workflow(path, repo.lines(path)))
-    return found
+            pins += list(_workflow(path, repo.lines(path)))
+    return pins
 
 
 def _workflow(path: str, lines: list[str]) -> Iterator[Pin]:
@@ -276,9 +276,9 @@ class LCK009(Rule):
         groups = _groups(repo, folder)
         lacking = {
             name: [
-                each
-                for each in wheels.installed(lock, machines[name], groups)
-                if wheels.verdict(each, machines[name]) is Verdict.NOTHING
+                package
+                for package in wheels.installed(lock, machines[name], groups)
+                if wheels.verdict(package, machines[name]) is Verdict.NOTHING
             ]
             for name in names
         }

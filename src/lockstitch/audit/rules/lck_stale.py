@@ -230,9 +230,9 @@ def _is_unknown(repo: Repository, folder: str, pattern: object) -> bool:
         or {"..", "**"} & {*pattern.split("/")}
     ):
         return True
-    for found in (repo.root / folder).glob(pattern or "."):
-        if (found / "pyproject.toml").exists():
-            document = repo.toml((found / "pyproject.toml").relative_to(repo.root).as_posix())
+    for path in (repo.root / folder).glob(pattern or "."):
+        if (path / "pyproject.toml").exists():
+            document = repo.toml((path / "pyproject.toml").relative_to(repo.root).as_posix())
             if document is None or stale.dynamic(document):
                 return True
     return False

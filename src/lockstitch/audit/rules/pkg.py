@@ -220,15 +220,15 @@ class PKG004(Rule):
                 other = beside(folder, name)
                 text = repo.text(other) or "" if other in repo.name_set else ""
                 at = text.find(begin)
-                found = [
+                matches = [
                     match
                     for match in (_KEYS.finditer(text, at) if at >= 0 else ())
                     if not {_FIELDS.get(match["key"], match["key"])} & dynamic
                     and not text[text.rfind("\n", 0, match.start()) + 1 :].lstrip().startswith("#")
                 ]
-                if found:
-                    keys = ", ".join(dict.fromkeys(match["key"] for match in found[:_SHOWN]))
-                    line = text.count("\n", 0, found[0].start()) + 1
+                if matches:
+                    keys = ", ".join(dict.fromkeys(match["key"] for match in matches[:_SHOWN]))
+                    line = text.count("\n", 0, matches[0].start()) + 1
                     message = f"`{other}` says {keys} beside `{path}`, which is what tools read"
                     yield self.finding(other, line, message, hint=f"take them out of {name}")
 

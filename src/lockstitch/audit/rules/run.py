@@ -116,7 +116,7 @@ def _new_torch(repo: Repository) -> bool:
 
     That is what the locks have or, where none has any, what the project requires.
     """
-    versions = [each.version for lock in lock_files(repo) for each in lock.named("torch")]
+    versions = [package.version for lock in lock_files(repo) for package in lock.named("torch")]
     if not versions:
         listed = [(x.name, x.text) for file in requirement_lists(repo) for x in file.value.entries]
         listed += [

@@ -164,8 +164,8 @@ class STK002(Rule):
 def _each_password(repo: Repository) -> Iterator[tuple[str, Password, str]]:
     """Yield the passwords of services that outlive a test run, each once, and where else it is."""
     seen: dict[tuple[str, str], list[tuple[str, Password]]] = {}
-    for name, each in _all_passwords(repo):
-        seen.setdefault((each.path, each.secret), []).append((name, each))
+    for name, password in _all_passwords(repo):
+        seen.setdefault((password.path, password.secret), []).append((name, password))
     for listed in seen.values():
         name, first = min(listed, key=lambda pair: pair[1].line)
         lines = sorted({each.line for _, each in listed} - {first.line})
@@ -213,15 +213,15 @@ class STK003(Rule):
     fixes = True
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        for name, each, where in _each_password(repo):
-            if each.known:
-                whose = f", of the user `{each.user:.40}`" if each.user else ""
-                how = "by default " if each.by_default else ""
-                message = f"{each.what} of `{name}` has {how}a password that everybody knows"
+        for name, password, where in _each_password(repo):
+            if password.known:
+                whose = f", of the user `{password.user:.40}`" if password.user else ""
+                how = "by default " if password.by_default else ""
+                message = f"{password.what} of `{name}` has {how}a password that everybody knows"
                 message += f"{whose}{where}"
                 hint = "openssl rand -hex 24, and ${NAME:?set it in .env} in the compose file"
-                fix = _env_file(repo, each.path)
-                yield self.finding(each.path, each.line, message, hint=hint, fix=fix)
+                fix = _env_file(repo, password.path)
+                yield self.finding(password.path, password.line, message, hint=hint, fix=fix)
 
 
 def _env_file(repo: Repository, path: str) -> tuple[Edit, ...]:
@@ -252,12 +252,12 @@ class STK004(Rule):
     fixes = True
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        for name, each, where in _each_password(repo):
-            if not each.known and not each.by_default:
-                message = f"{each.what} of `{name}` holds a password in plain text{where}"
+        for name, password, where in _each_password(repo):
+            if not password.known and not password.by_default:
+                message = f"{password.what} of `{name}` holds a password in plain text{where}"
                 hint = "take another one, and ${NAME:?set it in .env} or `secrets:` here"
-                fix = _env_file(repo, each.path)
-                yield self.finding(each.path, each.line, message, hint=hint, fix=fix)
+                fix = _env_file(repo, password.path)
+                yield self.finding(password.path, password.line, message, hint=hint, fix=fix)
 
 
 def _has_check(repo: Repository, service: Service) -> bool | None:

@@ -293,7 +293,7 @@ def _hides_options(server: Service) -> bool:
     for key in ("entrypoint", "command"):
         node = server.nodes.get(key)
         listed = node.items if isinstance(node, Sequence) else (node,)
-        words = " ".join(each.text for each in listed if isinstance(each, Scalar)).split()
+        words = " ".join(scalar.text for scalar in listed if isinstance(scalar, Scalar)).split()
         for before, word in zip(["", *words], words, strict=False):
             if "$" in word and not {before, word.partition("=")[0]} & _NAMED:
                 return True

@@ -236,7 +236,7 @@ def _run(options: argparse.Namespace, lines: list[str]) -> int:
 def _tidy(session: Session, builder: Builder, built: Sequence[Built]) -> None:
     """Remove from the store what an edit replaced, and what is over its size."""
     builder.sweep(built)
-    if any(each.made for each in built):
+    if any(image.made for image in built):
         session.trim()
 
 
@@ -368,10 +368,10 @@ def _tried(session: Session, built: Sequence[Built]) -> dict[str, "Verdict"]:
     from lockstitch.cli.commands import try_
 
     verdicts = {}
-    for each in try_.of_this_machine(session.project, built):
-        spec = each.prepared.spec
+    for image in try_.of_this_machine(session.project, built):
+        spec = image.prepared.spec
         if spec.command:
-            verdicts[spec.name] = try_.tried(session, spec, each.image)
+            verdicts[spec.name] = try_.tried(session, spec, image.image)
             say(try_.show(session.project, spec, verdicts[spec.name]))
     return verdicts
 
@@ -518,15 +518,15 @@ def _remember(
     beside = git.decided_by(Path.cwd())
     if beside is None:
         return
-    again = [replace(each, made=0, fresh=False, notes=each.lasting) for each in built]
+    again = [replace(image, made=0, fresh=False, notes=image.lasting) for image in built]
     # No lines about progress, or about waiting for another command.
     said = [([line for line in lines if line.startswith(("warning: ", "note: "))], "")]
     if as_json:
-        said.append(([], as_text([_document(each, None) for each in again])))
+        said.append(([], as_text([_document(image, None) for image in again])))
     else:
-        said += [([*_lines(each)], _line(each)) for each in again]
+        said += [([*_lines(image)], _line(image)) for image in again]
     with contextlib.suppress(OSError):
-        watch.keep(said, [str(each) for each in beside], as_json=as_json)
+        watch.keep(said, [str(path) for path in beside], as_json=as_json)
 
 
 def _document(built: Built, published: Published | None) -> dict[str, object]:

@@ -152,7 +152,7 @@ def _made_first(found: plan.Plan) -> list[str]:
     """Return the commands that write what images include and the folder does not have."""
     from lockstitch.image.contents import how_to_get
 
-    names = [each.name for each in files.walk(found.root)]
+    names = [file.name for file in files.walk(found.root)]
     hints = [
         how_to_get(found.project, image, pattern)
         for image in found.project.images

@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
             ]
             session.fetcher.fetch(downloads, session.progress)
             inputs += downloads
-    total = sum(session.store.path(each.digest).stat().st_size for each in inputs)
+    total = sum(session.store.path(download.digest).stat().st_size for download in inputs)
     with (
         tempfile.TemporaryDirectory() as temporary,
         session.progress.task(f"write {options.output.name}", total) as task,

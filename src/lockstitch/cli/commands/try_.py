@@ -152,7 +152,7 @@ def of_this_machine(project: Project, built: Sequence[Built]) -> list[Built]:
     from lockstitch.dockerfile.engines import machine
 
     own = machine()
-    fitting = [each for each in built if str(each.image.platform) == own]
+    fitting = [image for image in built if str(image.image.platform) == own]
     if not fitting:
         message = f"this machine is {own}, the project has {', '.join(project.platforms)}"
         raise LockstitchError(message, hint=f'platforms = ["{own}"] in [tool.lockstitch]')

@@ -428,7 +428,7 @@ def _need_numbers(before: Sequence[Outcome], after: Sequence[Outcome]) -> None:
             hint = "--metric-file metrics.json:accuracy, or --metric-regex 'accuracy: (.*)'"
         raise LockstitchError(message, hint=hint)
     stopped = [outcome for outcome in after if isinstance(outcome, Fails)]
-    if any(each.passing for each in stopped) or 0 < len(stopped) < len(after):
+    if any(fails.passing for fails in stopped) or 0 < len(stopped) < len(after):
         message = f"B gives no number, for a reason that no package is: {stopped[0].reason}"
         raise LockstitchError(message, hint="run the command by hand in B, then again")
 
@@ -605,7 +605,7 @@ def _put(path: Path, data: bytes | None) -> None:
 def _files(root: Path) -> dict[str, tuple[int, int]]:
     # What MLflow keeps has new names and times in each run.
     walked = [e for e in files.walk(root) if not e.name.startswith(("mlruns/", "mlflow.db"))]
-    return {each.name: (each.mtime_ns, each.size) for each in walked}
+    return {file.name: (file.mtime_ns, file.size) for file in walked}
 
 
 def _written(root: Path, before: Mapping[str, tuple[int, int]]) -> str:
@@ -623,9 +623,9 @@ def code(folder: Path, command: Sequence[str]) -> list[list[str]]:
 
     An outcome is one of this code: with other code it does not count.
     """
-    walked = [each for each in files.walk(folder) if _is_code(each.name)][:_MOST]
+    walked = [file for file in files.walk(folder) if _is_code(file.name)][:_MOST]
     named = [(word, folder / word) for word in command if (folder / word).is_file()]
-    found = {**{each.name: each.path for each in walked}, **dict(named)}
+    found = {**{file.name: file.path for file in walked}, **dict(named)}
     return [[name, digest.of_bytes(path.read_bytes())] for name, path in sorted(found.items())]
 
 

@@ -77,9 +77,9 @@ class MetricSource:
         if self.pattern:
             # A log goes to stderr, and a result to stdout.
             for text in (done.stdout, done.stderr):
-                found = list(re.finditer(self.pattern, text, re.MULTILINE))
-                if found:
-                    match = found[-1]
+                matches = list(re.finditer(self.pattern, text, re.MULTILINE))
+                if matches:
+                    match = matches[-1]
                     return _last(match[1] if match.re.groups else match[0], match[0])
             return Fails(reason=f"nothing in the command's output matches `{self.pattern}`")
         lines = [line for line in done.stdout.splitlines() if line.strip()]

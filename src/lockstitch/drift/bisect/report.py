@@ -45,7 +45,7 @@ def planned(prepared: Prepared) -> dict[str, Any]:
     """Return the plan as JSON."""
     return {
         "causes": [_cause(cause) for cause in prepared.ends.causes],
-        "beside": [each.document() for each in prepared.ends.beside],
+        "beside": [difference.document() for difference in prepared.ends.beside],
         "most": prepared.most,
         "limit": prepared.limits.runs,
     }
@@ -78,7 +78,7 @@ def document(
                 result.outcomes.items(), key=lambda each: (len(each[0]), sorted(each[0]))
             )
         ],
-        "beside": [each.document() for each in prepared.ends.beside],
+        "beside": [difference.document() for difference in prepared.ends.beside],
     }
 
 

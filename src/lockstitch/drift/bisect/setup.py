@@ -121,7 +121,7 @@ def prepare(options: Options) -> Prepared:
     )
 
     def ranked(imported: frozenset[str] | None) -> Ends:
-        return between(*(each.importing(imported) for each in both))
+        return between(*(side.importing(imported) for side in both))
 
     return Prepared(ends=ends, bench=bench, limits=limits, ranked=ranked)
 
@@ -132,10 +132,10 @@ def _contents(both: tuple[Side, Side], folder: Path) -> sides.Contents:
     In the project's folder, or in the commit of one of the runs; what is there is believed by its
     digest only.
     """
-    inputs = [each.fingerprint.inputs for each in both]
+    inputs = [side.fingerprint.inputs for side in both]
     if inputs[0] is None or inputs[1] is None:
         return {}
-    commits = [each.fingerprint.commit for each in both]
+    commits = [side.fingerprint.commit for side in both]
     revisions = [r for commit in commits if (r := git.revision(folder, commit) if commit else None)]
 
     def content(path: str, digest: str | None) -> Content | None:
@@ -218,7 +218,7 @@ def _sides(
 
     reads = [reader(word) for word in words]
     prints = [read(named[i] or default) for i, read in enumerate(reads)]
-    known = [_version(each, word) for each, word in zip(prints, words, strict=True)]
+    known = [_version(fingerprint, word) for fingerprint, word in zip(prints, words, strict=True)]
     # A lock that stands beside an environment is read for that environment's Python.
     chosen = [known[i] or named[i] or known[1 - i] or default for i in range(2)]
     prints = [each if known[i] else reads[i](chosen[i]) for i, each in enumerate(prints)]
@@ -269,8 +269,8 @@ def explained(prepared: Prepared, progress: Reporter, *, talk: bool) -> Explanat
     both = [prepared.ends.wanted(frozenset(each)) for each in ((), {c.label for c in causes})]
     bench.environments.sweep()
     with progress.task("install A and B", 0):
-        for each in both:
-            bench.environments.make(each)
+        for requirements in both:
+            bench.environments.make(requirements)
     runs, everything = 0, frozenset(cause.label for cause in causes)
     ends = {frozenset[str](), everything}  # of which no line has been shown
     with progress.task("runs", prepared.most) as task:

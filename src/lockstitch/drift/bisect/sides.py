@@ -106,11 +106,11 @@ class Ends:
         changed = {name for c in self.causes if c.label in mixture for name in c.packages}
         python = (self.after if PYTHON in mixture else self.before).python
         before, after = self.before.packages(python), self.after.packages(python)
-        names = sorted({each.name for each in (*before.packages, *after.packages)})
+        names = sorted({package.name for package in (*before.packages, *after.packages)})
         chosen = [(after if name in changed else before).package(name) for name in names]
-        wanted = [each for each in chosen if each and each.name not in self.given]
-        raise_all([problem for each in wanted for problem in _problems(each)])
-        return Requirements(python=python, pins=tuple(_pin(each) for each in wanted))
+        wanted = [package for package in chosen if package and package.name not in self.given]
+        raise_all([problem for package in wanted for problem in _problems(package)])
+        return Requirements(python=python, pins=tuple(_pin(package) for package in wanted))
 
     def files(self, mixture: Mixture) -> dict[str, bytes | None]:
         """Return the files of a mixture that differ, by path; None is one that must not exist."""
@@ -408,11 +408,11 @@ def untried(ends: Ends, *, everything: bool = False) -> list[str]:
     if ends.beside:
         count = counted(len(ends.beside), "difference")
         lines.append(f"{count} that can change results cannot be tried here:")
-        lines += [_untried(each) for each in ends.beside[:_SHOWN]]
+        lines += [_untried(difference) for difference in ends.beside[:_SHOWN]]
     if ends.aside and everything:
         count = counted(len(ends.aside), "difference")
         lines.append(f"{count} not known to change results cannot be tried either:")
-        lines += [_untried(each) for each in ends.aside[:_SHOWN]]
+        lines += [_untried(difference) for difference in ends.aside[:_SHOWN]]
     more = max(0, len(ends.beside) - _SHOWN) + max(0, len(ends.aside) - _SHOWN) * everything
     return [*lines, *([f"  and {more} more: lockstitch diff"] if more else [])]
 

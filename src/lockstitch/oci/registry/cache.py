@@ -101,8 +101,8 @@ class LayerCache:
     def _found(self, key: str, title: str) -> CachedLayer | None:
         """Return the layer of a key, None where there is none or one that makes no sense."""
         try:
-            found = self._target.find(_tag(key))
-            return self._read(found, key, title) if found else None
+            manifest = self._target.find(_tag(key))
+            return self._read(manifest, key, title) if manifest else None
         except RegistryError as error:
             if error.status != _NOT_FOUND:
                 raise
@@ -132,10 +132,10 @@ class LayerCache:
         data = canonical_json(record)
         config = Descriptor.of(_RECORD_TYPE, data)
         layer_blob = Blob.of_layer(layer)
-        for each in (layer_blob, Blob.of_bytes(config, data, "record")):
-            if not self._target.has(each.descriptor):
-                sources = self._places.of(each.descriptor.digest, self._target.repository)
-                self._target.send(each, mount_from=sources)
+        for blob in (layer_blob, Blob.of_bytes(config, data, "record")):
+            if not self._target.has(blob.descriptor):
+                sources = self._places.of(blob.descriptor.digest, self._target.repository)
+                self._target.send(blob, mount_from=sources)
         manifest = {
             "schemaVersion": 2,
             "mediaType": MANIFEST_TYPE,

@@ -179,9 +179,9 @@ class Tokens:
     def _take(self, header: str) -> None:
         offered = challenges(header)
         for scheme in ("bearer", "basic"):
-            for each in offered:
-                if each.scheme == scheme:
-                    self._challenge = each
+            for challenge in offered:
+                if challenge.scheme == scheme:
+                    self._challenge = challenge
                     return
 
     def _login(self, repository: str) -> Known | None:

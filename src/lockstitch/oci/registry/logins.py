@@ -51,12 +51,12 @@ class Logins:
         for path in _files():
             document = read(path)
             for name in helpers(document, host, repository):
-                found = self._ask(name, key_of(host), path)
-                if found:
-                    return found
-            found = _of_auths(document, host, repository, str(path))
-            if found:
-                return found
+                known = self._ask(name, key_of(host), path)
+                if known:
+                    return known
+            known = _of_auths(document, host, repository, str(path))
+            if known:
+                return known
         return None
 
     def _ask(self, name: str, server: str, path: Path) -> Known | None:

@@ -166,7 +166,7 @@ class RepositoryWriter(Repository):
         tag = referrers_tag(subject.digest)
         before = self.find(tag)
         others = [e for e in before.manifests if e.digest != found.digest] if before else []
-        index = index_of(each.document() for each in (*others, _referrer(found)))
+        index = index_of(descriptor.document() for descriptor in (*others, _referrer(found)))
         self.put(index, INDEX_TYPE, tag=tag)
 
 

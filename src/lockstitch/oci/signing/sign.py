@@ -99,7 +99,7 @@ def sign(place: Layout | Repository, name: str, digest: Digest, key: Key) -> boo
         return False
     present.append(Signature(payload=payload, signature=key.sign(payload)))
     config, manifest = manifest_of(present)
-    blobs = [*(each.payload for each in present), config]
+    blobs = [*(signature.payload for signature in present), config]
     if isinstance(place, Layout):
         place.put(blobs, manifest, MANIFEST_TYPE, signature_tag(digest))
         return True

@@ -176,10 +176,10 @@ def lines(text: str, source: str) -> Iterator[Line]:
 
 def argument(text: str) -> tuple[str, str]:
     """Return the option that a line begins with, "" without one, and its value."""
-    found = _ARGUMENT.fullmatch(text) if text.startswith("-") else None
-    if found is None:
+    match = _ARGUMENT.fullmatch(text) if text.startswith("-") else None
+    if match is None:
         return ("-", "") if text.startswith("-") else ("", text)
-    return found[1], found[2].strip()
+    return match[1], match[2].strip()
 
 
 def without_login(text: str) -> str:

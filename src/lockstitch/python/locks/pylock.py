@@ -45,7 +45,7 @@ def read(
     if reading.is_strict:
         _parsed(reading.document, source)
     top = reading.top
-    packages = [_package(each, line) for each, line in reading.packages("packages")]
+    packages = [_package(table, line) for table, line in reading.packages("packages")]
     graph = Graph(
         path=source,
         kind="pylock",

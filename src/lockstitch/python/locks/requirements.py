@@ -281,25 +281,25 @@ def _version(line: Line, requirement: "Requirement") -> tuple[str, str]:
 
 
 def _fragment(url: str) -> list[str]:
-    found = re.search(r"#(?:.*&)?(sha256)=([0-9A-Fa-f]+)", url)
-    return [f"{found[1]}:{found[2]}"] if found else []
+    match = re.search(r"#(?:.*&)?(sha256)=([0-9A-Fa-f]+)", url)
+    return [f"{match[1]}:{match[2]}"] if match else []
 
 
 def _hashes(line: Line, name: str, given: Iterable[str]) -> frozenset[Digest]:
-    found, others = set(), set()
+    digests, others = set(), set()
     for each in given:
         algorithm, _, value = each.partition(":")
         if algorithm != "sha256":
             others.add(algorithm)
             continue
         try:
-            found.add(Digest.of_hex(value))
+            digests.add(Digest.of_hex(value))
         except LockstitchError as error:
             raise line.error(f"`{name}`: {error.message}", line.compile) from error
-    if not found:
+    if not digests:
         only = f", only {', '.join(sorted(others)):.80}" if others else ""
         raise line.error(f"`{name}` has no sha256{only}", line.compile)
-    return frozenset(found)
+    return frozenset(digests)
 
 
 def _addressed(line: Line, pin: Pinned, target: Target) -> list[LockstitchError]:

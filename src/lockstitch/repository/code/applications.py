@@ -106,19 +106,19 @@ def applications(
     are what attributes of settings are worth.
     """
     found = [*_assigned(code, made or {}), *_factories(code)]
-    found += _started(code) if not any(each.by != "celery" for each in found) else []
+    found += _started(code) if not any(application.by != "celery" for application in found) else []
     port = _port(code, fields)
     return [
         Application(
-            kind=each.kind,
-            path=each.path,
-            line=each.line,
-            name=each.name,
-            factory=each.factory,
+            kind=application.kind,
+            path=application.path,
+            line=application.line,
+            name=application.name,
+            factory=application.factory,
             port=port,
-            health=_health(code, each),
+            health=_health(code, application),
         )
-        for each in dict.fromkeys(found)
+        for application in dict.fromkeys(found)
     ]
 
 
@@ -478,4 +478,4 @@ def _is_free(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     given = function.args
     positional = [*given.posonlyargs, *given.args]
     needed = positional[: len(positional) - len(given.defaults)]
-    return all(each.arg in _GIVEN for each in needed)
+    return all(node.arg in _GIVEN for node in needed)

@@ -69,8 +69,8 @@ class Opened:
             called = [*reader.called()]
             written = {(use.text, use.line) for use in called if use.kind in {"writes", "fills"}}
             named = [u for u in reader.named() if (u.text, u.line) not in written]
-            found = [*called, *named, *_defaults(self._codes[path])]
-            ordered = sorted(dict.fromkeys(found), key=lambda use: (use.line, use.text, use.kind))
+            uses = [*called, *named, *_defaults(self._codes[path])]
+            ordered = sorted(dict.fromkeys(uses), key=lambda use: (use.line, use.text, use.kind))
             self._uses[path] = [use for use in ordered if use.text and len(use.text) < _LONGEST]
         return self._uses[path]
 

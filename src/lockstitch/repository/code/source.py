@@ -37,9 +37,9 @@ class Source:
 
     def keyword(self, call: Call, *names: str) -> ast.expr | None:
         """Return the value of a call's keyword; `**` counts as any of them."""
-        for each in call.node.keywords:
-            if each.arg is None or each.arg in names:
-                return each.value
+        for node in call.node.keywords:
+            if node.arg is None or node.arg in names:
+                return node.value
         return None
 
 

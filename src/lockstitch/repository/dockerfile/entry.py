@@ -59,19 +59,19 @@ def entry(steps: Sequence[Step], script: Callable[[str], tuple[str, str] | None]
     else:
         started = _of(first)
     by_shell = not first.instruction.json
-    found, is_script = [*started], False
-    for each in started:
-        opened = _script_of(each.call, script)
+    programs, is_script = [*started], False
+    for program in started:
+        opened = _script_of(program.call, script)
         if opened is not None:
             is_script = True
             path, text = opened
-            found += _inside(path, text)
+            programs += _inside(path, text)
     direct = started[0].call.written if started else ""
     is_script = is_script or direct.endswith((".sh", ".bash"))
     is_script = is_script or (direct.startswith(("/", "./")) and "/bin/" not in direct)
     if entrypoint is not None and command is not None and is_script:
-        found += _of(command)
-    return Entry(started=tuple(found), step=first, by_shell=by_shell, script=is_script)
+        programs += _of(command)
+    return Entry(started=tuple(programs), step=first, by_shell=by_shell, script=is_script)
 
 
 def _last(steps: Sequence[Step], name: str) -> Step | None:

@@ -43,10 +43,10 @@ class Built:
     @functools.cached_property
     def chain(self) -> tuple[Stage, ...]:
         """The stages that it is made from, the first first, itself last."""
-        found = [self.stage]
-        while (base := found[0].base_stage) is not None:
-            found.insert(0, self.image.dockerfile.stages[base])
-        return tuple(found)
+        stages = [self.stage]
+        while (base := stages[0].base_stage) is not None:
+            stages.insert(0, self.image.dockerfile.stages[base])
+        return tuple(stages)
 
     @functools.cached_property
     def reference(self) -> Reference | None:
@@ -191,14 +191,14 @@ class ImageFile:
         targets = {use.target for use in self.uses}
         used = {stage.base_stage for stage in stages}
         used |= {e.index for stage in self.stages for e in self.taken_from(stage.steps)}
-        found = []
+        images = []
         for stage in stages:
             last = stage is stages[-1]
             leaf = stage.index not in used and not _BUILDING.search(stage.name)
             chosen = last or leaf or stage.name in targets - {""} or str(stage.index) in targets
             if chosen and not _DEVELOPMENT.search(stage.name):
-                found.append(self.built(stage))
-        return tuple(found)
+                images.append(self.built(stage))
+        return tuple(images)
 
     def taken_from(self, taking: tuple[Step, ...]) -> Iterator[Stage]:
         """Yield the stages that steps take files from."""

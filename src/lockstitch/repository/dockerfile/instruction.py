@@ -391,7 +391,7 @@ def _declared(text: str, scope: Scope, wrong: list[str]) -> tuple[Pair, ...]:
 
 def _pair(name: str, raw: str, scope: Scope, wrong: list[str]) -> Pair:
     key, value = scope.expand(name), scope.expand(raw)
-    wrong += [each.wrong for each in (key, value) if each.wrong and not each.unknown]
+    wrong += [word.wrong for word in (key, value) if word.wrong and not word.unknown]
     return Pair(key.text, raw, value.text, tuple(dict.fromkeys((*key.unknown, *value.unknown))))
 
 

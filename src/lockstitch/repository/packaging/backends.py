@@ -124,8 +124,8 @@ def _packages(repo: Repository, folder: str) -> list[str]:
     """
     start = f"{folder}/" if folder else ""
     is_package = repo.exists(beside(folder, "src/__init__.py"))
-    found = re.compile(rf"{re.escape(start)}((?:src/)?[A-Za-z_]\w*)/__init__\.py")
-    matches = [match[1] for match in map(found.fullmatch, repo.names) if match]
+    pattern = re.compile(rf"{re.escape(start)}((?:src/)?[A-Za-z_]\w*)/__init__\.py")
+    matches = [match[1] for match in map(pattern.fullmatch, repo.names) if match]
     matches = [match_ for match_ in matches if not (is_package and match_.startswith("src/"))]
     scripts = table(repo.toml(beside(folder, "pyproject.toml")), "project", "scripts").values()
     named = {str(script).partition(":")[0].partition(".")[0] for script in scripts}

@@ -41,16 +41,16 @@ def of_folder(repo: Repository, folder: str) -> list[Declared]:
     """Return the requirements in the files of a folder itself."""
     path = beside(folder, "pyproject.toml")
     document = repo.toml(path) if path in repo.name_set else None
-    found = [
+    dependencies = [
         _one(repo, path, requirement.text, requirement.group)
         for requirement in declared.requirements(document or {})
     ]
-    found += _of_setup(repo, folder)
+    dependencies += _of_setup(repo, folder)
     path = beside(folder, "Pipfile")
     document = repo.toml(path) if path in repo.name_set else None
     for section, group in (("packages", RUNTIME), ("dev-packages", "group dev")):
-        found += [_one(repo, path, name, group) for name in table(document, section)]
-    return found
+        dependencies += [_one(repo, path, name, group) for name in table(document, section)]
+    return dependencies
 
 
 def _one(repo: Repository, path: str, text: str, group: str) -> Declared:

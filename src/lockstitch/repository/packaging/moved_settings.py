@@ -144,7 +144,7 @@ def _made(text: str, source: Path, target: Path, renamed: Mapping[str, str]) -> 
     listed = blocks(text)
     if listed is None:
         return None
-    listed = [_new_header(each, source, target, renamed) for each in listed]
+    listed = [_new_header(block, source, target, renamed) for block in listed]
     rest, keys = _moved(listed, source, lambda key: key in renamed)
     if keys:
         place = _section(rest, source)
@@ -152,7 +152,7 @@ def _made(text: str, source: Path, target: Path, renamed: Mapping[str, str]) -> 
         new = _section(rest, target) is None
         if empty and new and target[: len(source)] == source and source:
             named = {**renamed}
-            listed = [_whole(each, source, target, named) for each in listed]
+            listed = [_whole(block, source, target, named) for block in listed]
             return _text_of(listed)
         keys = [_new_key(key, renamed) for key in keys]
         listed = _insert(rest, target, keys, source)
@@ -267,11 +267,11 @@ def _is_comment(block: Block) -> bool:
 def _section(listed: Sequence[Block], path: tuple[str, ...]) -> tuple[int, int] | None:
     """Return where a table's own keys stand, from after its header; None without such a header."""
     start = None if path else 0
-    for number, each in enumerate(listed):
-        if each.kind == "header":
+    for number, block in enumerate(listed):
+        if block.kind == "header":
             if start is not None:
                 return start, number
-            if each.path == path:
+            if block.path == path:
                 start = number + 1
     return None if start is None else (start, len(listed))
 
@@ -284,7 +284,7 @@ def _moved(
     if place is None:
         return listed, []
     taken = [n for n in range(*place) if listed[n].kind == "key" and wanted(listed[n].path[0])]
-    return [each for n, each in enumerate(listed) if n not in taken], [listed[n] for n in taken]
+    return [block for n, block in enumerate(listed) if n not in taken], [listed[n] for n in taken]
 
 
 def _insert(

@@ -57,8 +57,8 @@ def _steps(config: Mapping[str, Any]) -> list[str]:
 
 
 def _secrets(image: "StoredImage", where: str, text: str, path: str) -> Iterator[ImageSecret]:
-    for each in merged(find(text, path)):
-        yield ImageSecret(image=image.name, where=where, rule=each.rule, excerpt=each.excerpt)
+    for secret in merged(find(text, path)):
+        yield ImageSecret(image=image.name, where=where, rule=secret.rule, excerpt=secret.excerpt)
 
 
 def in_layers(image: "StoredImage") -> Iterator[ImageSecret]:
@@ -82,6 +82,6 @@ def _in_file(image: "StoredImage", name: str, data: bytes) -> Iterator[ImageSecr
         yield ImageSecret(image=image.name, where=where, rule=kind[0], excerpt="")
         return
     text = decoded(data) if may_have(data, basename(name)) else None
-    for each in merged(find(text, name, chosen)) if text else ():
-        place = f"{where} line {each.line}"
-        yield ImageSecret(image=image.name, where=place, rule=each.rule, excerpt=each.excerpt)
+    for secret in merged(find(text, name, chosen)) if text else ():
+        place = f"{where} line {secret.line}"
+        yield ImageSecret(image=image.name, where=place, rule=secret.rule, excerpt=secret.excerpt)

@@ -62,7 +62,7 @@ class Ignore:
 
 def read(path: str, text: str) -> Ignore:
     """Return the patterns of a .dockerignore's text; it never raises."""
-    found = []
+    patterns = []
     for number, line in enumerate(text.removeprefix("\ufeff").splitlines()[:_MOST], 1):
         if line.startswith("#"):
             continue
@@ -73,8 +73,8 @@ def read(path: str, text: str) -> Ignore:
             continue
         clean = posixpath.normpath(bare).lstrip("/")
         if clean not in {"", "."}:
-            found.append(Pattern(text=clean, allows=allows, line=number))
-    return Ignore(path=path, patterns=tuple(found))
+            patterns.append(Pattern(text=clean, allows=allows, line=number))
+    return Ignore(path=path, patterns=tuple(patterns))
 
 
 @functools.lru_cache(maxsize=2048)

@@ -252,7 +252,7 @@ def without_key(path: str, text: str, key: str) -> Edit | None:
     Returns None where it cannot be taken out alone: other things share its lines, or name it.
     """
     places = [*_places(text)]
-    at = next((n for n, each in enumerate(places) if each.top and each.value == key), None)
+    at = next((n for n, place in enumerate(places) if place.top and place.value == key), None)
     if at is None or at + 1 >= len(places) or not places[at + 1].value_of_scalar:
         return None
     first, value = places[at : at + 2]
@@ -268,7 +268,7 @@ def without_key(path: str, text: str, key: str) -> Edit | None:
         end = line_end.end() if line_end else stop
     blank = _BLANK.match(text, end) if not text[:start].strip("\ufeff") else None
     edit = Edit(path=path, start=start, end=blank.end() if blank else end, text="")
-    meant = [each.meaning for each in (*places[:at], *places[at + 2 :])]
+    meant = [place.meaning for place in (*places[:at], *places[at + 2 :])]
     return edit if not value.anchor and _gives(text, edit, meant) else None
 
 
@@ -349,7 +349,7 @@ def _gives(text: str, edit: Edit, meant: list[tuple[object, ...]]) -> bool:
     import yaml
 
     try:
-        made = [*_places(applied(text, [edit]))]
+        places = [*_places(applied(text, [edit]))]
     except (yaml.YAMLError, ValueError):
         return False
-    return [each.meaning for each in made] == meant
+    return [place.meaning for place in places] == meant

@@ -169,8 +169,8 @@ class CPythonBase(debian.OnDebian):
             "size": self.archive.size,
             "proof": self.archive.proof,
             "bundled": [
-                {"name": each.name, "version": each.version, "licence": each.licence}
-                for each in self.archive.bundled
+                {"name": bundled.name, "version": bundled.version, "licence": bundled.licence}
+                for bundled in self.archive.bundled
             ],
         }
         return {

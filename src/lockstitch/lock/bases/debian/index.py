@@ -185,7 +185,7 @@ def extend(
 
     Raises LockstitchError with every name that is no package, and with all that is missing.
     """
-    chosen = {p.name: each for p in base if (each := index.best(p.name))}
+    chosen = {p.name: candidate for p in base if (candidate := index.best(p.name))}
     roots: list[Candidate] = []
     problems: list[LockstitchError] = []
     for name in names:

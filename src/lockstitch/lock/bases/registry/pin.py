@@ -84,11 +84,11 @@ def fetch(
     """
     # Each once: an image may have the same empty layer twice.
     wanted = {layer.digest: layer for layer in layers}
-    missing = [each for each in wanted.values() if not store.has_whole(each.digest, each.size)]
+    missing = [facts for facts in wanted.values() if not store.has_whole(facts.digest, facts.size)]
     if not missing:
         return
     label = f"fetch {counted(len(missing), 'base layer')}"
-    with progress.task(label, sum(each.size for each in missing)) as task:
+    with progress.task(label, sum(facts.size for facts in missing)) as task:
 
         def bring(each: LayerFacts) -> None:
             descriptor = Descriptor(media_type=each.media_type, digest=each.digest, size=each.size)
@@ -116,13 +116,13 @@ class _Reader:
             oci_type(layer.media_type)
         self._layers = [
             LayerFacts(
-                digest=each.digest,
-                size=each.size,
-                media_type=each.media_type,
+                digest=descriptor.digest,
+                size=descriptor.size,
+                media_type=descriptor.media_type,
                 diff_id=diff_id,
                 unpacked=0,
             )
-            for each, diff_id in zip(image.layers, ids, strict=True)
+            for descriptor, diff_id in zip(image.layers, ids, strict=True)
         ]
 
     def base(
