@@ -27,11 +27,13 @@ demo: $(READY) ## the whole story on the churn project, in ./demo, ending with a
 	$(BIN)/lockstitch self demo demo
 
 test: $(READY) ## the fast suite
-	HYPOTHESIS_PROFILE=quick $(BIN)/python -m pytest -q -n 2 -m "not peers and not network and not slow"
+	HYPOTHESIS_PROFILE=quick $(BIN)/python -m pytest -q -n 2 --dist loadgroup \
+		-m "not peers and not network and not slow"
 
 cover: $(READY) ## the fast suite and the slow one, with branch coverage and its gate
 	rm -f .coverage .coverage.*
-	$(BIN)/coverage run -m pytest -q -n 2 -m "not peers and not network"
+	$(BIN)/coverage run -m pytest -q -n 2 --dist loadgroup \
+		-m "not peers and not network"
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
 

@@ -1,12 +1,14 @@
 """Every test has a home, a store and a network of its own: nothing here leaves loopback."""
 
 import functools
+import itertools
 import os
+import re
 import shutil
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,12 +81,35 @@ def set_variables(patch: pytest.MonkeyPatch, home: Path, uv_cache: Path) -> None
         patch.setenv(f"GIT_{role}_DATE", "2026-01-02T03:04:05Z")
 
 
+@pytest.fixture(scope="session")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Make folders for tests, numbered by a count.
+
+    pytest's own are numbered by the names of all that it made before, which takes milliseconds each
+    after some thousand tests.
+    """
+    root, numbers = tmp_path_factory.mktemp("tests"), itertools.count()
+
+    def make(name: str) -> Path:
+        folder = root / f"{name}{next(numbers)}"
+        folder.mkdir()
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def tmp_path(request: pytest.FixtureRequest, folders: Callable[[str], Path]) -> Path:
+    """Return a folder of the test's own, with its name."""
+    return folders(re.sub(r"\W", "_", request.node.name)[:30])
+
+
 @pytest.fixture
 def isolated(
-    tmp_path_factory: pytest.TempPathFactory, uv_cache: Path, monkeypatch: pytest.MonkeyPatch
+    folders: Callable[[str], Path], uv_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Give the test an environment of its own."""
-    set_variables(monkeypatch, tmp_path_factory.mktemp("home"), uv_cache)
+    set_variables(monkeypatch, folders("home"), uv_cache)
     monkeypatch.setattr(os, "fsync", lambda _: None)  # no test cuts the power
 
 

@@ -17,6 +17,7 @@ from lockstitch.cli.main import COMMANDS, GROUPS, module_of
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "lockstitch"
+pytestmark = pytest.mark.xdist_group("sources")  # one process parses them all
 SOURCES = sorted(
     path for path in PACKAGE.rglob("*.py") if "templates" not in path.relative_to(PACKAGE).parts
 )

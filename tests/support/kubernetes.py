@@ -124,7 +124,7 @@ class Kubernetes:
         context.load_cert_chain(certificate, key)
         with ThreadingHTTPServer(("127.0.0.1", 0), Kubelet) as server:
             server.socket = context.wrap_socket(server.socket, server_side=True)
-            threading.Thread(target=server.serve_forever, daemon=True).start()
+            threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
             node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": _NODE}}
             self.ask("apply", "-f", "-", stdin=json.dumps(node))
             resources = {"cpu": "64", "memory": "64Gi", "pods": "64", "nvidia.com/gpu": "64"}

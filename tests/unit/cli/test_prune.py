@@ -3,11 +3,11 @@
 import json
 import shutil
 import threading
-import time
 from pathlib import Path
 
 import pytest
 from support.fakes import python
+from support.programs import wait
 from unit.test_cache import held
 
 from lockstitch.cli.main import main
@@ -85,11 +85,10 @@ def test_a_prune_waits_for_who_uses_the_store(capsys: pytest.CaptureFixture[str]
     with held(store.root):
         pruning = threading.Thread(target=main, args=[["cache", "prune", "--days", "0"]])
         pruning.start()
-        time.sleep(0.5)
+        wait(lambda: "waiting for other commands that use" in capsys.readouterr().err)
         assert store.has(digest)
     pruning.join(30)
     assert not store.has(digest)
-    assert "waiting for other commands that use" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -22,6 +22,7 @@ GCC = DebianPackage(
     digest=of_bytes(b"deb"),
     size=3,
 )
+pytestmark = pytest.mark.xdist_group("jsonschema")  # which cyclonedx imports
 IMAGE = sbom.image("churn", "0.1.0", "serve", properties={"lockstitch:platform": "linux/amd64"})
 ADDRESS = "https://example.test/a-1.whl"
 

@@ -84,8 +84,14 @@ def test_retry_after_is_seconds_or_a_date(value: str, seconds: float | None) -> 
     assert retry_after({"Retry-After": value}) == seconds
 
 
+@pytest.fixture(autouse=True)
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look at slow connections often: each look else comes half a second after the last."""
+    monkeypatch.setattr(transport, "_TICK", 0.02)
+
+
 @contextlib.contextmanager
-def dripping(head: bytes, *, every: float = 0.05) -> Iterator[str]:
+def dripping(head: bytes, *, every: float = 0.02) -> Iterator[str]:
     """Serve one answer: a head at once, and then a byte now and then, for ever."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         done = threading.Event()
@@ -112,7 +118,7 @@ def dripping(head: bytes, *, every: float = 0.05) -> Iterator[str]:
 def test_a_body_that_drips_is_given_up(
     monkeypatch: pytest.MonkeyPatch, more: bytes, *, whole: bool
 ) -> None:
-    monkeypatch.setattr(transport, "_READ", 0.3)
+    monkeypatch.setattr(transport, "_READ", 0.1)
     monkeypatch.setattr(transport, "_SLOWEST", 1 << 30)
     head = b"HTTP/1.1 200 OK\r\n" + more + b"Content-Length: 1000000\r\n\r\n"
     with (
@@ -124,12 +130,12 @@ def test_a_body_that_drips_is_given_up(
 
 
 def test_headers_that_drip_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "_HEADERS", 0.3)
+    monkeypatch.setattr(transport, "_HEADERS", 0.1)
     with (
         dripping(b"HTTP/1.1 200 OK\r\nX-Long: ") as url,
         pytest.raises(TransportError, match="it is too slow"),
     ):
-        Transport(1).request("GET", url, headers={}, patience=0.15)
+        Transport(1).request("GET", url, headers={}, patience=0.08)
 
 
 @pytest.mark.slow
@@ -149,7 +155,7 @@ def test_a_handshake_that_drips_is_given_up(
 
 
 def test_a_server_that_takes_a_body_too_slowly_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "_READ", 0.3)
+    monkeypatch.setattr(transport, "_READ", 0.1)
     monkeypatch.setattr(transport, "_SLOWEST", 1 << 30)
     done = threading.Event()
 

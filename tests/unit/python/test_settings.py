@@ -1,13 +1,13 @@
 """The schema of [tool.lockstitch]: one for the loader, for editors and for the reference page."""
 
 import dataclasses
+import functools
 import json
 from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +17,9 @@ from lockstitch.python.load import wrong
 from lockstitch.python.model import ImageSpec, Project, StackSpec
 from lockstitch.python.settings import conform, resolved, schema, tool_schema
 
-VALIDATOR = jsonschema.Draft7Validator(schema())
+# Together with what else needs jsonschema: it takes 3 s to import, which one process does.
+pytestmark = pytest.mark.xdist_group("jsonschema")
+
 GOOD: list[dict[str, Any]] = [
     {},
     {"images": {"serve": {}}},
@@ -62,11 +64,19 @@ BAD: list[dict[str, Any]] = [
 ]
 
 
+@functools.cache
+def validator() -> Any:
+    import jsonschema
+
+    jsonschema.Draft7Validator.check_schema(schema())
+    return jsonschema.Draft7Validator(schema())
+
+
 @pytest.mark.parametrize("settings", [*GOOD, *BAD], ids=json.dumps)
 def test_the_loader_and_any_validator_agree(settings: dict[str, Any]) -> None:
     problems: list[Any] = []
     conform(settings, problems)
-    assert (problems == []) == VALIDATOR.is_valid(settings) == (settings in GOOD)
+    assert (problems == []) == validator().is_valid(settings) == (settings in GOOD)
 
 
 def test_a_line_feed_at_the_end_fits_no_pattern() -> None:
@@ -100,12 +110,12 @@ def test_they_agree_on_any_document(top: dict[str, Any], image: dict[str, Any]) 
     problems: list[Any] = []
     read = conform(document, problems)
     lacks_port = isinstance(image.get("health"), str) and "port" not in image
-    assert (problems == []) == VALIDATOR.is_valid(document) or lacks_port
+    assert (problems == []) == validator().is_valid(document) or lacks_port
     assert set(read) == set(schema()["properties"])  # whatever was wrong has its default
 
 
 def test_the_schema_is_one() -> None:
-    jsonschema.Draft7Validator.check_schema(schema())
+    assert validator().schema == schema()
     for part in (schema(), *schema()["definitions"].values()):
         for key, below in part.get("properties", {}).items():
             assert below.get("description") or "properties" in below, key

@@ -117,7 +117,7 @@ def answers() -> Iterator[dict[str, bytes]]:
             pass
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         files["address"] = f"http://127.0.0.1:{server.server_port}".encode()
         yield files
         server.shutdown()
