@@ -159,26 +159,12 @@ def _other_tags(before: Sequence[str], after: Sequence[str]) -> bool:
 
 def _around(before: Fingerprint, after: Fingerprint) -> Iterator[Difference]:
     """Yield the differences in the parts that both sides know."""
-    if before.results is not None and after.results is not None:
-        yield from _results(before.results, after.results)
-    if before.inputs is not None and after.inputs is not None:
-        yield from _inputs(before.inputs, after.inputs)
-    if before.python and after.python:
-        yield from _python(before.python, after.python)
-    if before.platform and after.platform:
-        yield from _platform(before.platform, after.platform)
-    if before.cpu and after.cpu:
-        yield from _cpu(before.cpu, after.cpu)
+    for part, differences in _PARTS.items():
+        one, other = getattr(before, part), getattr(after, part)
+        if one is not None and other is not None:
+            yield from differences(one, other)
     if before.kind == after.kind == "environment":
         yield from _gpu(before.gpu or Gpu(driver=""), after.gpu or Gpu(driver=""))
-    if before.blas is not None and after.blas is not None:
-        yield from _blas(before.blas, after.blas)
-    if before.variables is not None and after.variables is not None:
-        yield from _variables(before.variables, after.variables)
-    if before.settings is not None and after.settings is not None:
-        yield from _variables(before.settings, after.settings)
-    if before.system is not None and after.system is not None:
-        yield from _system(before.system, after.system)
 
 
 def _difference(what: str, effect: Effect, name: str, before: str, after: str) -> Difference:
@@ -310,3 +296,17 @@ def _system(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Dif
     if lost or new:
         what, name = "system packages", "on one side only"
         yield _difference(what, Effect.NONE, name, str(lost), str(new))
+
+
+# What finds the differences of each part of a fingerprint that both sides know.
+_PARTS: dict[str, Callable[[Any, Any], Iterator[Difference]]] = {
+    "results": _results,
+    "inputs": _inputs,
+    "python": _python,
+    "platform": _platform,
+    "cpu": _cpu,
+    "blas": _blas,
+    "variables": _variables,
+    "settings": _variables,
+    "system": _system,
+}

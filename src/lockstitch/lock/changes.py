@@ -25,7 +25,7 @@ class Change:
     name: str
     before: str  # "" where it is added
     after: str  # "" where it is removed
-    images: tuple[str, ...]  # that hold something else because of it
+    images: tuple[str, ...] = ()  # that hold something else because of it
     membership: str = ""  # "joined" or "left" where an image has it now, or no longer
 
     @property
@@ -170,22 +170,17 @@ def between(old: State, new: State) -> list[Change]:
             )
             found.append(change)
     found.sort(key=lambda change: change.name)
-    found += [
-        Change(what=ELSEWHERE, name=name, before=before, after=after, images=())
-        for name, before, after in _moved(old.elsewhere, new.elsewhere)
-    ]
-    found += [
-        Change(what="build requirement", name=name, before=before, after=after, images=())
-        for name, before, after in _moved(old.build, new.build)
-    ]
+    found += _plain(ELSEWHERE, old.elsewhere, new.elsewhere)
+    found += _plain("build requirement", old.build, new.build)
     for platform in sorted({*old.debian, *new.debian}):
         found += _debian(platform, old, new)
-    for what, was, now in (("service", old.services, new.services), ("tool", old.tools, new.tools)):
-        found += [
-            Change(what=what, name=name, before=before, after=after, images=())
-            for name, before, after in _moved(was, now)
-        ]
-    return found
+    found += _plain("service", old.services, new.services)
+    return found + _plain("tool", old.tools, new.tools)
+
+
+def _plain(what: str, old: Pins, new: Pins) -> list[Change]:
+    """Return the changes of what no image has a list of."""
+    return [Change(what=what, name=n, before=b, after=a) for n, b, a in _moved(old, new)]
 
 
 def _membership(name: str, images: tuple[str, ...], old: State, new: State) -> str:

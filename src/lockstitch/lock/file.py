@@ -163,6 +163,14 @@ def created(wheels: Iterable[LockedWheel], base: Base) -> int:
 def dumps(lock: Lock) -> str:
     """Return the lock in canonical form."""
     bases = sorted(lock.bases, key=lambda base: base.platform)
+    tables: dict[str, list[dict[str, object]]] = {
+        "folder": [_folder(folder) for folder in sorted(lock.folders)],
+        "built": [_built(wheel) for wheel in sorted(lock.built)],
+        "builder": [builder.document() for builder in lock.builders],
+        "service": [_service(service) for service in lock.services],
+        "rendered": _files(lock.rendered),
+    }
+    of_bases = {k.table: [b.document() for b in bases if b.kind == k.table] for k in KINDS}
     document: dict[str, object] = {
         "version": _VERSION,
         "inputs": str(lock.inputs),
@@ -170,21 +178,15 @@ def dumps(lock: Lock) -> str:
         "python": lock.python,
         "base": lock.base,
         "file": _files(lock.files),
-        **(
-            {"folder": [_folder(folder) for folder in sorted(lock.folders)]} if lock.folders else {}
-        ),
-        **({"built": [_built(wheel) for wheel in sorted(lock.built)]} if lock.built else {}),
-        **({"builder": [b.document() for b in lock.builders]} if lock.builders else {}),
-        **({"service": [_service(service) for service in lock.services]} if lock.services else {}),
-        **({"rendered": _files(lock.rendered)} if lock.rendered else {}),
+        **_filled(tables),
         "build": {"requirements": sorted(lock.build)},
-        **{
-            kind.table: [base.document() for base in bases if base.kind == kind.table]
-            for kind in KINDS
-            if any(base.kind == kind.table for base in bases)
-        },
+        **_filled(of_bases),
     }
     return toml.dumps(document, comment=_COMMENT)
+
+
+def _filled(values: Mapping[str, object]) -> dict[str, object]:
+    return {key: value for key, value in values.items() if value}
 
 
 def _folder(folder: LockedFolder) -> dict[str, object]:
@@ -206,8 +208,7 @@ def _built(wheel: BuiltWheel) -> dict[str, object]:
         "sha256": wheel.digest.hex,
         "platform": wheel.platform,
         "python": wheel.python,
-        **{key: text for key, text in optional.items() if text},
-        **({"made": list(wheel.made)} if wheel.made else {}),
+        **_filled(optional | {"made": list(wheel.made)}),
         "requires": list(wheel.requires),
     }
 
@@ -249,7 +250,7 @@ def _service(service: LockedService) -> dict[str, object]:
     images = {platform: service.images[platform].hex for platform in sorted(service.images)}
     debian = [document(package) for package in service.debian]
     more = {"requires": [*service.requires], "packages": [*service.packages], "image": images}
-    return values | {key: value for key, value in (more | {"debian": debian}).items() if value}
+    return values | _filled(more | {"debian": debian})
 
 
 def _files(locked: Sequence[LockedFile]) -> list[dict[str, object]]:

@@ -45,11 +45,15 @@ class Component:
     ref: str  # what names it inside the document: its purl where it has one
     name: str
     version: str
-    purl: str = ""
     digest: Digest | None = None
     url: str = ""
     facts: PackageFacts = NO_FACTS
     properties: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def purl(self) -> str:
+        """Its package URL, "" where it has none."""
+        return self.ref if self.ref.startswith("pkg:") else ""
 
 
 def purl(*path: str, version: str, **qualifiers: str) -> str:
@@ -69,13 +73,11 @@ def python(
     name: str, version: str, digest: Digest, url: str, facts: PackageFacts = NO_FACTS
 ) -> Component:
     """Return the component of a wheel, by its sha256 and the address of the file."""
-    reference = purl("pypi", name, version=version)
     return Component(
         kind="library",
-        ref=reference,
+        ref=purl("pypi", name, version=version),
         name=name,
         version=version,
-        purl=reference,
         digest=digest,
         url=url,
         facts=facts,

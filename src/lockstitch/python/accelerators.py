@@ -120,9 +120,7 @@ def major(package: Package) -> str:
 def is_cuda(name: str) -> bool:
     """Return whether a distribution is of use with CUDA alone, by its normalised name."""
     known = _known()
-    if _NAMED.search(name):
-        return True
-    return name in known["names"]
+    return _NAMED.search(name) is not None or name in known["names"]
 
 
 def _built_for(package: Package, cuda: str) -> str:

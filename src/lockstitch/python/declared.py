@@ -67,9 +67,7 @@ def included(document: Mapping[str, Any], groups: Iterable[str]) -> set[str]:
 def default_groups(document: Mapping[str, Any], every: Iterable[str]) -> list[str]:
     """Return which of a project's groups `uv sync` installs without being told to."""
     chosen = table(document, "tool", "uv").get("default-groups", ["dev"])
-    if chosen == "all":
-        return [*every]
-    return texts(chosen)
+    return [*every] if chosen == "all" else texts(chosen)
 
 
 def names(

@@ -207,35 +207,22 @@ def _image(
         message, hint = "is for lazy images, and `lazy` is false", "lazy = true"
         problems.append(problem(["images", name, "lazy-split"], message, hint=hint))
     workdir = str(PurePosixPath(own["workdir"]))
-    return ImageSpec(
-        name=name,
-        lock=own["lock"],
-        package=normal(own["package"]),
-        groups=tuple(sorted(g for g in own["groups"] if normal(g) in groups)),
-        extras=tuple(sorted(g for g in own["groups"] if normal(g) not in groups)),
-        include=tuple(sorted(own["include"])),
-        outputs=tuple(sorted(own["outputs"])),
-        before=own["before"],
-        command=own["command"],
-        bare=bare,
-        workdir="" if workdir == "." else workdir,
-        env=own["env"],
-        labels=own["labels"],
-        port=own["port"],
-        health=own["health"],
-        request=own["request"],
-        request_path=own["request-path"],
-        user=own["user"],
-        budget=size.parse(own["budget"]) or 0,
-        allow_missing=own["allow-missing"],
-        prefer=tuple(normal(each) for each in own["prefer"]),
-        accelerator=own["accelerator"],
-        collisions=own["collisions"],
-        bytecode=own["bytecode"],
-        trim=own["trim"],
-        lazy=own["lazy"],
-        lazy_split=own["lazy-split"],
-    )
+    read = {
+        "package": normal(own["package"]),
+        "groups": tuple(sorted(g for g in own["groups"] if normal(g) in groups)),
+        "extras": tuple(sorted(g for g in own["groups"] if normal(g) not in groups)),
+        "include": tuple(sorted(own["include"])),
+        "outputs": tuple(sorted(own["outputs"])),
+        "workdir": "" if workdir == "." else workdir,
+        "budget": size.parse(own["budget"]) or 0,
+        "prefer": tuple(normal(package) for package in own["prefer"]),
+    }
+    return ImageSpec(name=name, bare=bare, **_fields(own) | read)
+
+
+def _fields(own: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a table by the names of a class's fields."""
+    return {key.replace("-", "_"): value for key, value in own.items()}
 
 
 def _is_command(text: str) -> bool:
@@ -253,7 +240,7 @@ def _target(name: str, own: Mapping[str, Any], problems: list[LockstitchError]) 
     if own["engine"] == "ray" and not own["address"]:
         hint = 'address = "head.example.com:6379"'
         problems.append(problem(["targets", name, "address"], "is missing", hint=hint))
-    return TargetSpec(name=name, **{key.replace("-", "_"): value for key, value in own.items()})
+    return TargetSpec(name=name, **_fields(own))
 
 
 def _service(
@@ -282,17 +269,12 @@ def _service(
 
 
 def _stack(own: Mapping[str, Any], problems: list[LockstitchError], *, declared: bool) -> StackSpec:
-    ports, store = own["ports"], own["object-store"]
     return StackSpec(
         declared=declared,
         runner=own["runner"],
         data=str(PurePosixPath(own["data"])),
-        postgres_port=ports["postgres"],
-        objects_port=ports["objects"],
-        mlflow_port=ports["mlflow"],
-        endpoint=store["endpoint"],
-        bucket=store["bucket"],
-        region=store["region"],
+        **{f"{name}_port": port for name, port in own["ports"].items()},
+        **own["object-store"],
         login=own["login"],
         services=tuple(
             _service(name, each, own["runner"], problems)

@@ -217,9 +217,7 @@ class Keeper(threading.Thread):
 
 
 def _said(code: int) -> str:
-    if code >= 0:
-        return f"exit code {code}"
-    return f"signal {signal.Signals(-code).name}"
+    return f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
 
 
 class Supervisor:

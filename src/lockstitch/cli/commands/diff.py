@@ -57,9 +57,7 @@ def run(options: argparse.Namespace) -> int:
     where = source.context(
         options.project, image=options.image, platform=options.platform, python=options.python
     )
-    if len(options.others) > 1:
-        return _several(options, where)
-    return _two(options, where)
+    return _several(options, where) if len(options.others) > 1 else _two(options, where)
 
 
 def _two(options: argparse.Namespace, where: source.Context) -> int:

@@ -132,9 +132,7 @@ def _prefix(install: Install, step: Step, active: str, poetry: dict[str, str]) -
     named = next(iter(install.options.values("--prefix")), "") or _python(install, step)
     if named:
         return _unless_system(step.state.path(named))
-    if install.tool == "uv pip":
-        return _of_uv_pip(install, step, active)
-    return active
+    return _of_uv_pip(install, step, active) if install.tool == "uv pip" else active
 
 
 def _python(install: Install, step: Step) -> str:

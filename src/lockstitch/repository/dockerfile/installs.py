@@ -107,9 +107,7 @@ def install(call: Call) -> Install | None:
     if program in {"poetry", "pdm", "pipenv"}:
         verb = next((each for each in ("install", "sync") if each in words[:4]), None)
         return _project(program, call, verb) if verb else None
-    if program in {"conda", "mamba", "micromamba"}:
-        return _conda(call)
-    return None
+    return _conda(call) if program in {"conda", "mamba", "micromamba"} else None
 
 
 def _system(call: Call, tool: str) -> Install | None:

@@ -48,9 +48,7 @@ def has_code(repo: Repository, image: ImageFile, source: str) -> bool | None:
     else:
         folders = tuple(f"{path}/" for path in paths)
         inside = [name for name in repo.names if name.startswith(folders) or name in paths]
-    if not inside:
-        return None
-    return any(name.endswith((".py", ".ipynb")) for name in inside)
+    return any(name.endswith((".py", ".ipynb")) for name in inside) if inside else None
 
 
 def is_set(step: Step, install: Install, *names: str) -> bool:

@@ -131,13 +131,11 @@ class CPythonBase(debian.OnDebian):
 
     def components(self, facts: Mapping[str, PackageFacts]) -> list[Component]:
         known = facts.get(self.archive.digest.hex, NO_FACTS)
-        reference = purl("generic", "cpython", version=self.python)
         cpython = Component(
             kind="application",
-            ref=reference,
+            ref=purl("generic", "cpython", version=self.python),
             name="cpython",
             version=self.python,
-            purl=reference,
             digest=self.archive.digest,
             url=self.archive.url,
             facts=PackageFacts(licences=("PSF-2.0",), left_out=known.left_out),
@@ -184,13 +182,11 @@ class CPythonBase(debian.OnDebian):
 
 
 def _component(bundled: Bundled) -> Component:
-    reference = purl("generic", bundled.name.lower(), version=bundled.version)
     return Component(
         kind="library",
-        ref=reference,
+        ref=purl("generic", bundled.name.lower(), version=bundled.version),
         name=bundled.name,
         version=bundled.version,
-        purl=reference,
         facts=PackageFacts(licences=(bundled.licence,)),
     )
 

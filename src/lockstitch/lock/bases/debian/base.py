@@ -234,7 +234,6 @@ def component(package: DebianPackage, release: str, facts: PackageFacts = NO_FAC
         ref=reference,
         name=package.name,
         version=package.version,
-        purl=reference,
         digest=package.digest,
         facts=facts,
     )

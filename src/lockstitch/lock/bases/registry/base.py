@@ -82,7 +82,6 @@ class SystemPackage:
             ref=reference,
             name=self.name,
             version=self.version,
-            purl=reference,
             facts=PackageFacts(licences=(self.licence,) if self.licence else ()),
         )
 
@@ -168,7 +167,6 @@ class RegistryBase:
             ref=reference,
             name=self.reference,
             version=str(self.manifest),
-            purl=reference,
             digest=self.manifest,
         )
         return [image, *(package.component(self.distribution) for package in self.packages)]
