@@ -75,7 +75,7 @@ def trim(store: Store, most: int) -> None:
 
 
 def forget(store: Store, digest: Digest) -> None:
-    """Remove a blob, and what is recorded of its hash."""
+    """Remove a blob, and the record of its hash."""
     for path in (store.path(digest), store.record_path(HASHED, digest.hex)):
         with contextlib.suppress(OSError):
             files.remove(path)

@@ -61,7 +61,7 @@ def _finding(text: str, stream: TextIO) -> str:
 
 
 def difference(text: str, stream: TextIO) -> str:
-    """Return a unified difference with what is added and taken out in colour where it may be."""
+    """Return a unified difference with added and removed lines in colour where it may be."""
     if not is_wanted(stream):
         return text
     lines = text.splitlines(keepends=True)

@@ -17,7 +17,7 @@ class Task(Protocol):
     """One piece of work with a known or unknown end."""
 
     def advance(self, amount: int) -> None:
-        """Add to what is done; may be called from any thread."""
+        """Add to the amount done; may be called from any thread."""
 
     def note(self, text: str) -> None:
         """Show what is being worked on."""
@@ -40,7 +40,7 @@ class Quiet:
 
 
 class _Count:
-    """Counts what is done of a task, and says how far it is."""
+    """Counts the done part of a task, and says how far it is."""
 
     def __init__(self, label: str, total: int) -> None:
         self._label, self._total = label, total

@@ -81,7 +81,7 @@ class Store:
         return self.root / "blobs" / digest.hex[:2] / digest.hex
 
     def has(self, digest: Digest, size: int | None = None) -> bool:
-        """Return whether a blob of this size is here, unread; what is no such file is removed."""
+        """Return whether a blob of this size is here, unread; another file in its place goes."""
         path = self.path(digest)
         facts = _stat(path)
         if facts and stat.S_ISREG(facts.st_mode) and size in {None, facts.st_size}:
@@ -153,7 +153,7 @@ class Store:
 
     @contextlib.contextmanager
     def writer(self) -> Iterator["BlobWriter"]:
-        """Yield a writer; what is not committed when the block ends is thrown away.
+        """Yield a writer; without a commit, its file is thrown away when the block ends.
 
         Raises LockstitchError where the store cannot be written.
         """
@@ -282,7 +282,7 @@ class Store:
         return False
 
     def remember_tree(self, folder: Path) -> None:
-        """Remember what is in a folder of `scratch`, which is finished now.
+        """Remember the contents of a folder of `scratch`, which is finished now.
 
         Raises LockstitchError where the store cannot be written.
         """
@@ -328,7 +328,7 @@ class Store:
 
 
 def _stat(path: Path) -> os.stat_result | None:
-    """Return the stat of what is at a path, a symlink's own; None where nothing can be."""
+    """Return the stat of a path, a symlink's own; None where there is nothing."""
     try:
         return path.lstat()
     except OSError:

@@ -183,7 +183,7 @@ def _contents(paths: "Sequence[str]") -> "dict[str, str] | None":
 
 
 def _of_file(path: str) -> str:
-    """Return the digest of what is in a file, an empty text where there is none."""
+    """Return the digest of a file's content, an empty text where there is none."""
     try:
         with open(path, "rb") as handle:
             return hashlib.file_digest(handle, "sha256").hexdigest()

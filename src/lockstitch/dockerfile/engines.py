@@ -115,7 +115,7 @@ def load(engine: Engine, image: Image, name: str) -> Digest:
 
 @frozen
 class Network:
-    """A network of the engine that a container joins, and what it is told of who is there."""
+    """A network of the engine that a container joins, and the variables that it gets there."""
 
     name: str
     variables: Mapping[str, str]

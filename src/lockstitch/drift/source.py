@@ -184,7 +184,7 @@ def _of_path(path: Path, word: str, where: Context) -> Fingerprint:
 
 
 def _beside(path: Path) -> Callable[[str], str]:
-    """Return what reads files that a requirements file names with `-r`: none above its folder."""
+    """Return the reader of files that requirements name with `-r`: none above their folder."""
 
     def follow(name: str) -> str:
         if not (path.parent / name).resolve().is_relative_to(path.parent.resolve()):

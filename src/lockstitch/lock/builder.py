@@ -37,7 +37,7 @@ _CANNOT_RUN: Final = "exec format error"
 def pin(
     base: Base, more: Sequence[str], before: Builder | None, sources: Sources, *, upgrade: bool
 ) -> Builder:
-    """Return what compiles for a base, with more packages by name; kept where it fits.
+    """Return the builder for a base, with more packages by name; kept where it fits.
 
     Raises LockstitchError for an image of a registry, and for what `selection.select` raises.
     """

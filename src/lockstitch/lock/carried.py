@@ -39,7 +39,7 @@ def push(wheels: Iterable[BuiltWheel], store: Store, client: Client, place: str)
 
 
 def fetch(wheel: BuiltWheel, client: Client, place: str) -> bytes | None:
-    """Return what a repository has for a wheel, None where it has nothing.
+    """Return the bytes that a repository has for a wheel, None where it has none.
 
     The bytes are those of the repository's own manifest; whether they are the locked ones is the
     caller's question. Raises LockstitchError when the registry does not answer, or has no wheel.

@@ -64,7 +64,7 @@ def pylock_of(project: Project, lock: Lock, spec: ImageSpec, platform: str = "")
 
 @frozen
 class Known:
-    """What a build knows of its image, and what is not read from the locks again."""
+    """What a build knows of its image, so that it is not read from the locks again."""
 
     digest: Digest  # of the manifest
     facts: Mapping[str, PackageFacts]  # of wheels and Debian packages, by their hex digests

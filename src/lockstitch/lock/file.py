@@ -127,7 +127,7 @@ class Lock:
     rendered: tuple[LockedFile, ...] = ()  # what `lockstitch export dockerfile` wrote
 
     def builder_for(self, platform: str) -> Builder | None:
-        """Return what compiles for a platform in a container, None where that is not locked."""
+        """Return the container that compiles for a platform, None where none is locked."""
         return next((builder for builder in self.builders if builder.platform == platform), None)
 
     def base_for(self, platform: str) -> Base:
@@ -231,7 +231,7 @@ def _built_wheel(table: Table) -> BuiltWheel:
 
 
 def _read_builder(table: Table) -> Builder:
-    """Return the builder of a table; what is wrong is added to its problems."""
+    """Return the builder of a table, with problems added to the table."""
     packages = (read_package(each) for each in table.each("package"))
     return Builder(
         platform=read_text(table, "platform", PLATFORM),
@@ -264,7 +264,7 @@ def write(lock: Lock, root: Path) -> None:
 
 
 def read(root: Path) -> Lock:
-    """Return the project's lock, or raise LockstitchError that says what is wrong with it."""
+    """Return the project's lock, or raise LockstitchError with its problems."""
     path = root / NAME
     if not path.exists():
         raise LockstitchError(f"no `{NAME}` in `{root}`", hint="lockstitch lock")

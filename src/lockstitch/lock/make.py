@@ -1,4 +1,4 @@
-"""Makes every lock of a project, and finds what is stale about them."""
+"""Makes every lock of a project, and finds stale parts of them."""
 
 import contextlib
 import re
@@ -142,7 +142,7 @@ def release(project: Project) -> str:
 
 
 def _requires(project: Project, own: ServiceSpec) -> tuple[str, ...]:
-    """Return what a service of the project's own asks for, as the lock has it."""
+    """Return the requirements of a service of the project's own, as the lock has them."""
     return own.packages or tuple(f"{each} of debian:{release(project)}" for each in own.debian)
 
 
@@ -309,7 +309,7 @@ def _builders(
     *,
     upgrade: bool,
 ) -> tuple[Builder, ...]:
-    """Return what the containers are made of that compile for the bases; nothing without sources.
+    """Return the packages of containers that compile for the bases; none without sources.
 
     Raises LockstitchError for a base that has no such packages.
     """

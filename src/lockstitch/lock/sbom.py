@@ -30,7 +30,7 @@ class PackageFacts:
 
     @classmethod
     def of_document(cls, document: Mapping[str, list[str]]) -> "PackageFacts":
-        """Return what `document` gave."""
+        """Return the facts of a document that `document` made."""
         return cls(licences=tuple(document["licences"]), left_out=tuple(document["left_out"]))
 
 

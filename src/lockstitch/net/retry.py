@@ -31,7 +31,7 @@ class Retryable(Exception):  # noqa: N818 -- a signal between functions
     """A failure after which another try may succeed."""
 
     def __init__(self, error: LockstitchError, wait: float | None = None) -> None:
-        """Keep what to raise after the last try, and the seconds that the server asked for."""
+        """Keep the error to raise after the last try, and the seconds that the server asked for."""
         super().__init__(error.message)
         self.error = error
         self.wait = wait

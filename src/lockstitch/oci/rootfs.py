@@ -75,7 +75,7 @@ class RootFs(Generic[T]):
         self._folder: Node[T] = Node(kind=Kind.FOLDER, mode=0o755)  # a parent without entry
 
     def add(self, members: Iterable[tuple[tarfile.TarInfo, T | None]]) -> int:
-        """Lay a layer over what is there and return the bytes of its files.
+        """Lay a layer over the others and return the bytes of its files.
 
         Raises LockstitchError for a path that leads out of the root.
         """

@@ -200,7 +200,7 @@ def _lend(own: Store, other: Store) -> None:
 
 
 def _give(folder: Path, uid: int) -> None:
-    """Make another user the owner of what is below a folder, except links to the store."""
+    """Make another user the owner of all files below a folder, except links to the store."""
     folder.parent.chmod(folder.parent.stat().st_mode | 0o011)
     for place, folders, names in os.walk(folder):
         for name in (*folders, *names):

@@ -41,7 +41,7 @@ def of_requirement(text: str) -> str:
 
 
 def distribution_of(module: str) -> str:
-    """Return what to add for a dotted module, as a shell takes it: its distribution, by a table."""
+    """Return the distribution of a dotted module, quoted for a shell."""
     parts = module.split(".")
     if parts[0] == "pkg_resources":
         return f"'{PKG_RESOURCES}'"
@@ -80,7 +80,7 @@ def shared_modules() -> Mapping[str, str]:
 
 
 def undeclared() -> Mapping[str, str]:
-    """Return what a package has to get that it imports and does not declare, by its versions."""
+    """Return the packages that a package imports and does not declare, by its versions."""
     return {
         wanted: distribution_of(name).strip("'") for wanted, name in _table("undeclared").items()
     }

@@ -62,7 +62,7 @@ class _Reader:
     strings: dict[str, ast.JoinedStr] = field(default_factory=dict)
 
     def rewritten(self) -> str:
-        """Return the text with what is newer in other words; fills `strings`."""
+        """Return the text with newer syntax in older words; fills `strings`."""
         parts: list[str] = []
         group: list[tuple[int, int]] = []  # the strings beside each other that are one
         place = skipped = brackets = 0
@@ -187,7 +187,7 @@ class _Reader:
         return place + 1
 
     def _values(self, start: int, end: int) -> list[ast.expr]:
-        """Return the parts of one string: what is literal, and what is formatted."""
+        """Return the parts of one string: literal texts and formatted values."""
         match = _TOKEN.match(self.text, start)
         if match is None:  # pragma: no cover -- as above
             return []

@@ -144,7 +144,7 @@ class Table:
         return ".".join(part for part in (self.path, key) if part)
 
     def has(self, key: str) -> bool:
-        """Return whether the key is there."""
+        """Return whether the table has a key."""
         return key in self._value
 
     def raw(self, key: str) -> object:

@@ -88,7 +88,7 @@ def _worst(row: list[float], side: float) -> float:
 
 
 def _lay(row: list[float], place: Rectangle, places: list[Rectangle]) -> Rectangle:
-    """Lay a row along the shorter side, and return what is left."""
+    """Lay a row along the shorter side, and return the free rest."""
     total, at = sum(row), 0.0
     if place.width >= place.height:
         width = total / place.height if place.height else 0.0

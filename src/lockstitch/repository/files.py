@@ -50,7 +50,7 @@ class Repository:
         exclude: Sequence[str] = (),
         changed: Mapping[str, str] | None = None,
     ) -> None:
-        """Keep what is there; `tracked` is None where git knows nothing of the folder."""
+        """Keep the names of files; `tracked` is None where git knows nothing of the folder."""
         self.root = root
         self.tracked = tracked
         self.changed: Mapping[str, str] = changed or {}
@@ -94,16 +94,16 @@ class Repository:
         return [name for name in self.names if name.rpartition("/")[2] in basenames]
 
     def exists(self, name: str) -> bool:
-        """Return whether a file or folder is there, also one that git ignores."""
+        """Return whether a file or folder exists, also one that git ignores."""
         name = posixpath.normpath(name)
         return name in self.changed or self._mode(name) != 0
 
     def is_folder(self, name: str) -> bool:
-        """Return whether a folder is there."""
+        """Return whether a folder exists."""
         return stat.S_ISDIR(self._mode(name))
 
     def _mode(self, name: str) -> int:
-        """Return the mode of what is at a path, 0 where nothing is or no path can be."""
+        """Return the mode of a file or folder, 0 where there is none."""
         with contextlib.suppress(OSError, ValueError):
             return 0 if _leads_out(name) else (self.root / name).stat().st_mode
         return 0

@@ -85,7 +85,7 @@ def decoded(data: bytes) -> str | None:
 
 
 def find_in(data: bytes, path: str, chosen: Iterable[Pattern] | None = None) -> list[Secret]:
-    """Return the secrets of a file as `find`; in a binary one, what is a secret by its form.
+    """Return the secrets of a file as `find`; in a binary one, those with a form of their own.
 
     Texts in a binary file end at a zero, or have one beside each letter.
     """

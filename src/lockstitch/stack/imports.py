@@ -153,7 +153,7 @@ def write(
 
 
 def read(folder: Path) -> RunFolder:
-    """Return the runs of one folder; what is wrong with one does not hide the others."""
+    """Return the runs of one folder; a damaged one does not hide the others."""
     contents = RunFolder()
     for experiment in _folders(folder, contents):
         if experiment.name.startswith(".") or not (experiment / "meta.yaml").exists():

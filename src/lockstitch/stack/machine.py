@@ -59,7 +59,7 @@ def end(pids: Sequence[int], *, patience: float) -> None:
 
 
 def end_group(leader: int, number: int = signal.SIGKILL) -> None:
-    """Send a signal to what is left of a process group that we started."""
+    """Send a signal to the processes left of a group that we started."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(leader, number)
 

@@ -234,7 +234,7 @@ def _run(options: argparse.Namespace, lines: list[str]) -> int:
 
 
 def _tidy(session: Session, builder: Builder, built: Sequence[Built]) -> None:
-    """Remove from the store what an edit replaced, and what is over its size."""
+    """Remove replaced blobs from the store, and those above its size limit."""
     builder.sweep(built)
     if any(image.made for image in built):
         session.trim()

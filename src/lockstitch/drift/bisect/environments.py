@@ -1,4 +1,4 @@
-"""Environments of uv for mixtures: made once, kept by what is in them, used again."""
+"""Environments of uv for mixtures: made once, kept by their contents, used again."""
 
 import functools
 import importlib.metadata
@@ -37,7 +37,7 @@ class Extra:
 
 
 def read_extra(text: str, folder: Path) -> Extra:
-    """Return what `NAME @ PLACE` or the path of a wheel means, or raise UsageError."""
+    """Return the package of `NAME @ PLACE` or of a wheel's path, or raise UsageError."""
     name, at, place = (part.strip() for part in text.partition("@"))
     place = place if at else name
     path = folder / place.removeprefix("file://")

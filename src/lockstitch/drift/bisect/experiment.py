@@ -456,7 +456,7 @@ class Outcomes:
         return self._imported.get(_name(mixture, 0))
 
     def put_imported(self, mixture: Mixture, packages: frozenset[str]) -> None:
-        """Keep what the first run of a mixture imported, until its outcome is put."""
+        """Keep the imports of a mixture's first run until its outcome is put."""
         self._imported[_name(mixture, 0)] = packages
 
     def get(self, mixture: Mixture, repeat: int) -> Outcome | None:

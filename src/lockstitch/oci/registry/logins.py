@@ -38,7 +38,7 @@ class Known:
 
 
 class Logins:
-    """Finds what is known of a repository; nothing is kept but in this process's memory."""
+    """Finds the login of a repository, which stays in this process's memory."""
 
     def __init__(self) -> None:
         self.troubles: list[str] = []  # helpers that could not be asked, for a hint

@@ -179,7 +179,7 @@ def select(
     extras: Collection[str] | None = (),
     source: str = "poetry.lock",
 ) -> list[Pinned | Unbuilt]:
-    """Return what a lock means for a target: the main group, more groups and extras, by name.
+    """Return the packages of a lock for a target: the main group, more groups and extras, by name.
 
     None means all groups, or all extras. A source archive of an index has no address: Poetry
     locks none. Raises one LockstitchError that lists every package that nothing pins, has no wheel

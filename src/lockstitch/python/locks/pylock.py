@@ -159,7 +159,7 @@ def _chosen(
     groups: Collection[str] | None,
     extras: Collection[str] | None,
 ) -> dict[str, Any]:
-    """Return what `Pylock.select` is told of groups and extras; raise for one the lock lacks."""
+    """Return the groups and extras for `Pylock.select`; raise for one that the lock lacks."""
     wanted, problems = [], []
     for what, names, there in (
         ("group", groups, {*(lock.dependency_groups or ())}),

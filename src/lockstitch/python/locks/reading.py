@@ -18,7 +18,7 @@ _HEADER = re.compile(r"^\[\[packages?\]\]", re.MULTILINE)
 
 
 class Reading:
-    """One TOML lock that is being read; its `top` collects what is wrong."""
+    """One TOML lock that is being read; its `top` collects the problems."""
 
     def __init__(
         self,

@@ -194,7 +194,7 @@ class _Reader:
             self._take(node)
 
     def _take(self, node: ast.AST) -> None:
-        """Keep what a name or an attribute is given."""
+        """Keep the value that a name or an attribute is given."""
         match node:
             case ast.Assign(targets=targets, value=value):
                 for target in targets:
@@ -432,12 +432,12 @@ class _Reader:
                 yield kind, argument
 
     def _arguments(self, node: ast.Call) -> Iterator[tuple[str, ast.expr]]:
-        """Yield what a call does with which of its arguments, as far as they may be paths."""
+        """Yield the use that a call makes of each of its arguments that may be a path."""
         inside = self._resource(node)
         yield from [inside] if inside else self._of_call(node)
 
     def _resource(self, node: ast.Call) -> tuple[str, ast.expr] | None:
-        """Return what a call reads in the folder of a package of the repository, or None."""
+        """Return the file that a call reads from a package of the repository, or None."""
         known = _calls()["resources"]
         name = _last(node.func)
         folder = self._package(node.args[0]) if name in known and node.args else None

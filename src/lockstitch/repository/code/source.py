@@ -17,7 +17,7 @@ _MAGIC = regex(r"^\s*[%!?]|.*\?\s*$")
 
 @frozen
 class Call:
-    """One call: the whole name of what is called, its node, its line in the file."""
+    """One call: the whole name of the function, its node, its line in the file."""
 
     name: str
     node: ast.Call

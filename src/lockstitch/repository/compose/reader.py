@@ -86,7 +86,7 @@ def beside(path: str, name: str) -> str:
 
 
 class _Nodes:
-    """Turns nodes into values with the variables of a run, and collects what is wrong."""
+    """Turns nodes into values with the variables of a run, and collects problems."""
 
     def __init__(self, variables: Mapping[str, str]) -> None:
         self.variables = variables

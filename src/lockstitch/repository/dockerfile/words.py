@@ -261,7 +261,7 @@ class _Lexer:
         return value
 
     def _dollar(self) -> str:
-        """Read what begins with `$`."""
+        """Read a variable, which begins with `$`."""
         self._at += 1
         if self._peek() != "{":
             name = self._name()

@@ -1,1 +1,1 @@
-"""Virtual environments: what is installed in them, and programs found in them or on PATH."""
+"""Virtual environments: their packages, and programs found in them or on PATH."""

@@ -1,1 +1,1 @@
-"""Configurations of hooks, and what is known of public hooks."""
+"""Configurations of hooks, and facts about public hooks."""

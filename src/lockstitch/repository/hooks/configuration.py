@@ -44,7 +44,7 @@ class Hook:
 
 @frozen
 class HookRepo:
-    """One repository of hooks; `rev` is empty for what is not fetched."""
+    """One repository of hooks; `rev` is empty for one that is not fetched."""
 
     url: str
     rev: str
@@ -60,7 +60,7 @@ class HookRepo:
 
 @frozen
 class HookFile:
-    """A configuration of pre-commit or prek and what is wrong with it."""
+    """A configuration of pre-commit or prek and its problems."""
 
     path: str
     text: str

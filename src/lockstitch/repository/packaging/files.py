@@ -48,7 +48,7 @@ def locks_in(repo: Repository, folder: str) -> list[Graph]:
 
 
 def read_lock(path: str, text: str) -> Graph | None:
-    """Return the lock that a text is, without what is wrong in it; None when it is none at all."""
+    """Return the lock of a text without its wrong parts, None when it is no lock."""
     if locks.kind_of(path) == "requirements":
         return locks.read(path, text, problems=[]) if lists.read(text).is_lock else None
     document = _document(text)
@@ -56,7 +56,7 @@ def read_lock(path: str, text: str) -> Graph | None:
 
 
 def _document(text: str) -> dict[str, Any] | None:
-    """Return what a TOML text says, its dates as texts; a long one is remembered as JSON.
+    """Return the document of a TOML text, its dates as texts; a long one is remembered as JSON.
 
     To read a lock of 300 kB as TOML takes as long as all else that a check does.
     """

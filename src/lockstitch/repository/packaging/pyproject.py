@@ -29,7 +29,7 @@ _PLACE = regex(r"\(at line (\d+), column \d+\)|\(at end of document\)")
 
 @dataclass(frozen=True, slots=True)
 class Wrong:
-    """One defect: what is so, where it stands, and what to write."""
+    """One defect: a message, its place, and what to write instead."""
 
     message: str
     path: tuple[str, ...]

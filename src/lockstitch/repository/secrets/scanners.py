@@ -25,7 +25,7 @@ class Scanner(Protocol):
         """Its program's name."""
 
     def find(self, root: Path, names: Sequence[str]) -> list[Secret]:
-        """Return what it finds in files below a root; raise LockstitchError when it cannot look."""
+        """Return the secrets in files below a root; raise LockstitchError when it cannot look."""
 
 
 class Betterleaks:

@@ -59,7 +59,7 @@ class Options:
     names: tuple[str, ...]
 
     def has(self, *names: str) -> bool:
-        """Return whether one of these options is there."""
+        """Return whether the call has one of these options."""
         return any(name in self.options for name in names)
 
     def values(self, *names: str) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ _HUB = frozenset({"", "docker.io", "index.docker.io", "registry.hub.docker.com"}
 
 @frozen
 class Reference:
-    """An image's name in its parts; what is not said is empty."""
+    """An image's name in its parts; missing ones are empty."""
 
     host: str
     path: str  # without `library/`

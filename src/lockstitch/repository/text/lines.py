@@ -43,7 +43,7 @@ def applied(text: str, edits: Iterable[Edit]) -> str:
 
 
 def newline_of(text: str) -> str:
-    """Return what ends the lines of a text."""
+    """Return the line ending of a text."""
     return "\r\n" if "\r\n" in text else "\n"
 
 

@@ -75,7 +75,7 @@ Node = Scalar | Sequence | Mapping
 
 
 class Document(NamedTuple):
-    """A file's first document, or None, and what is wrong with the file."""
+    """A file's first document, or None, and the problems of the file."""
 
     root: Node | None
     problems: tuple[Problem, ...]

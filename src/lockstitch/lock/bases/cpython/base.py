@@ -192,7 +192,7 @@ def _component(bundled: Bundled) -> Component:
 
 
 def read(table: Table, name: str) -> CPythonBase | None:
-    """Return the base of a table, or None with what is wrong added to its problems."""
+    """Return the base of a table, or None with problems added to the table."""
     before = len(table.problems)
     if not _NAME.fullmatch(name):
         table.complain("", f"is of the base `{name:.60}`, which is not a CPython base")

@@ -240,7 +240,7 @@ def component(package: DebianPackage, release: str, facts: PackageFacts = NO_FAC
 
 
 def read(table: Table, _: str) -> DebianBase | None:
-    """Return the base of a table, or None with what is wrong added to its problems."""
+    """Return the base of a table, or None with problems added to the table."""
     before = len(table.problems)
     base = DebianBase(release=read_text(table, "release"), **read_fields(table))
     return base if len(table.problems) == before else None
@@ -263,7 +263,7 @@ def read_fields(table: Table) -> dict[str, Any]:
 
 
 def read_package(table: Table) -> DebianPackage | None:
-    """Return the package of a table, or None with what is wrong added to its problems."""
+    """Return the package of a table, or None with problems added to the table."""
     before = len(table.problems)
     texts = {key: read_text(table, key) for key in _FORMS}
     if not table.has("size"):

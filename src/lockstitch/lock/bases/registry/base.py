@@ -220,7 +220,7 @@ def history_entry(value: object) -> dict[str, Any]:
 
 
 def read(table: Table, reference: str) -> RegistryBase | None:
-    """Return the base of a table, or None with what is wrong added to its problems."""
+    """Return the base of a table, or None with problems added to the table."""
     before = len(table.problems)
     layers = [_read_layer(each) for each in table.each("layer")]
     packages = [_read_package(each) for each in table.each("package")]

@@ -20,7 +20,7 @@ def wanted(path: str) -> bool:
 
 
 def find(tree: RootFs[bytes]) -> tuple[SystemPackage, ...]:
-    """Return the packages of dpkg and apk, sorted; what is malformed is left out."""
+    """Return the packages of dpkg and apk, sorted, without malformed entries."""
     packages = {package for package in (*_dpkg(tree), *_apk(tree)) if package}
     return tuple(sorted(packages, key=lambda p: (p.kind, p.name, p.architecture, p.version)))
 

@@ -162,7 +162,7 @@ class _Reader:
     def _tree(
         self, reference: str, platform: str, report: Reporter
     ) -> tuple[RootFs[bytes], list[LayerFacts]]:
-        """Return the root file system, and the layers with the sizes of what is in them."""
+        """Return the root file system, and the layers with the sizes of their contents."""
         fetch(self._layers, self._repository, self._store, report)
         tree = RootFs[bytes]()
         layers = []
@@ -262,7 +262,7 @@ class _ImageConfig:
 
 
 def _without_empty(value: object) -> object:
-    """Return an object without its nulls, which programs in Go write for what is empty."""
+    """Return an object without its nulls, which programs in Go write for empty values."""
     if not isinstance(value, dict):
         return value
     return {key: each for key, each in value.items() if each is not None and each != ""}
