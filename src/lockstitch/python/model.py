@@ -1,10 +1,10 @@
 """What the user wrote: a project and its images, as frozen values."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from lockstitch.errors import UsageError, nearest
 from lockstitch.values import frozen
@@ -161,22 +161,20 @@ class Project:
 
     def image(self, name: str) -> ImageSpec:
         """Return the image of this name, or raise LockstitchError with the names there are."""
-        hint = f"add a table [tool.lockstitch.images.{name}]"
-        return _named(self.images, name, "an image", hint)
+        for image in self.images:
+            if image.name == name:
+                return image
+        names = [image.name for image in self.images]
+        message = f"`{name}` is not an image of this project (it has: {', '.join(names)})"
+        hint = nearest(name, names, f"add a table [tool.lockstitch.images.{name}]")
+        raise UsageError(message, hint=hint)
 
     def target(self, name: str) -> TargetSpec:
         """Return the target of this name, or raise UsageError with the names there are."""
+        for target in self.targets:
+            if target.name == name:
+                return target
+        names = [target.name for target in self.targets]
+        message = f"`{name}` is not a target of this project (it has: {', '.join(names) or 'none'})"
         hint = f'add a table [tool.lockstitch.targets.{name}] with engine = "slurm"'
-        return _named(self.targets, name, "a target", hint)
-
-
-_Spec = TypeVar("_Spec", ImageSpec, TargetSpec)
-
-
-def _named(specs: Sequence[_Spec], name: str, what: str, hint: str) -> _Spec:
-    for spec in specs:
-        if spec.name == name:
-            return spec
-    names = [spec.name for spec in specs]
-    message = f"`{name}` is not {what} of this project (it has: {', '.join(names) or 'none'})"
-    raise UsageError(message, hint=nearest(name, names, hint))
+        raise UsageError(message, hint=nearest(name, names, hint))
