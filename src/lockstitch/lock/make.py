@@ -2,8 +2,10 @@
 
 import contextlib
 import re
+import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from lockstitch import files, services
@@ -104,6 +106,39 @@ def make(
         files.write_text(project.root / lock_file.NAME, text)
         changed.append(lock_file.NAME)
     return changed
+
+
+_MOST = 32 << 20  # a larger file at the top is data, and linked
+
+
+@contextlib.contextmanager
+def rehearsal(project: Project) -> Iterator[Project]:
+    """Yield the project in a temporary folder: its files at the top copied, its folders linked.
+
+    What a lock is made from and what it writes stands at the top; of a member, at the top of the
+    workspace too.
+    """
+    top = uv.workspace(project.root)
+    with tempfile.TemporaryDirectory(prefix="lockstitch-rehearsal-") as name:
+        folder = Path(name).resolve() / top.name
+        _copy(top, folder)
+        for part in project.root.relative_to(top).parts:
+            top, folder = top / part, folder / part
+            if folder.is_symlink():
+                folder.unlink()
+            _copy(top, folder)
+        yield replace(project, root=folder)
+
+
+def _copy(source: Path, folder: Path) -> None:
+    folder.mkdir()
+    for path in sorted(source.iterdir()):
+        if files.is_skipped(path):
+            continue
+        if path.is_file() and path.stat().st_size <= _MOST:
+            shutil.copyfile(path, folder / path.name)
+        else:
+            (folder / path.name).symlink_to(path)
 
 
 def _services(

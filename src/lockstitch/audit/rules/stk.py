@@ -508,12 +508,11 @@ class STK012(Rule):
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         for file in compose_files(repo):
             lines = set()
-            for each in unknown(yaml.read(file.text, file.path).root):
-                lines.add(each.key.line)
-                place = f" in `{each.where:.80}`" if each.where else ""
-                message = f"`{each.key.text:.60}`{place} is nothing that a compose file has"
-                hint = f"did you mean `{each.near}`?" if each.near else "x-… may be anything"
-                yield self.finding(file.path, each.key.line, message, hint=hint)
+            for key, where, hint in unknown(yaml.read(file.text, file.path).root):
+                lines.add(key.line)
+                place = f" in `{where:.80}`" if where else ""
+                message = f"`{key.text:.60}`{place} is nothing that a compose file has"
+                yield self.finding(file.path, key.line, message, hint=hint)
             for problem in file.value.problems:
                 # `${X:?why}`: whoever starts it gives the value.
                 given = " must be given: " in problem.message

@@ -29,7 +29,6 @@ from lockstitch.cli.session import Session, answer_stale, open_session, print_js
 from lockstitch.digest import of_bytes
 from lockstitch.errors import LockstitchError, UsageError, raise_all
 from lockstitch.lock import changes, file, make, manager
-from lockstitch.lock.rehearse import rehearsal
 from lockstitch.oci.registry.client import Client
 from lockstitch.progress import say
 from lockstitch.python.load import load
@@ -61,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
         return _check(session, as_json=options.json)
     from lockstitch.image import startup
 
-    where = rehearsal(session.project) if options.dry_run else nullcontext(session.project)
+    where = make.rehearsal(session.project) if options.dry_run else nullcontext(session.project)
     with where as project:
         before, wheels = changes.state(project), startup.wheels(project)
         changed = make.make(
