@@ -62,14 +62,10 @@ def test_bytecode_of_a_wheel_does_not_depend_on_its_method(tmp_path: Path) -> No
     minor = "{}.{}".format(*sys.version_info)
     this = Interpreter(argv=(sys.executable,), root="", key=of_bytes(b"this"), minor=minor)
     sources = [(f"demo/{name}", f"site/demo/{name}") for name in ("__init__.py", "a.py")]
+    wheels = [(store.put(zipped(files)), sources) for files in (PLAIN, PACKED)]
     plain, packed = (
-        {
-            path: b"".join(content.plain())
-            for path, content in bytecode.of_wheel(
-                this, store, store.put(zipped(files)), sources
-            ).items()
-        }
-        for files in (PLAIN, PACKED)
+        {path: b"".join(content.plain()) for path, content in kept.items()}
+        for kept in bytecode.of_wheels(this, store, wheels)
     )
     assert plain == packed
     assert len(plain) == len(sources)

@@ -19,6 +19,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from importlib import resources
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from lockstitch import files, process, zstd
 from lockstitch.digest import Digest, canonical_json, of_bytes
@@ -58,34 +59,40 @@ def _script() -> AbstractContextManager[Path]:
     return resources.as_file(resources.files("lockstitch.runtime").joinpath("bytecode.py"))
 
 
-def compile_files(
-    interpreter: Interpreter, root: Path, sources: Sequence[tuple[str, str]]
-) -> dict[str, bytes]:
-    """Return path in the image → .pyc for the modules that compile.
+Sources = Sequence[tuple[str, str]]  # name in a root, path in the image without a leading slash
 
-    `sources` are (name in `root`, path in the image without a leading slash); `root` is a
-    folder or a wheel. Raises LockstitchError when the compiler fails.
+
+def compile_files(
+    interpreter: Interpreter, trees: Sequence[tuple[Path, Sources]]
+) -> list[dict[str, bytes]]:
+    """Return path in the image → .pyc for the modules that compile, of each tree.
+
+    A tree is a folder or a wheel with its sources; no two of them know of each other. Raises
+    LockstitchError when the compiler fails.
     """
-    if not sources:
-        return {}
     # Sorted by bytes, since CPython's output depends on the order of compilation.
-    ordered = sorted(sources, key=lambda source: source[1].encode())
-    job = {"root": str(root), "files": [[name, f"/{path}"] for name, path in ordered]}
+    ordered = [sorted(sources, key=lambda source: source[1].encode()) for _, sources in trees]
+    if not any(ordered):
+        return [{} for _ in trees]
+    jobs = [
+        {"root": str(root), "files": [[name, f"/{path}"] for name, path in sources]}
+        for (root, _), sources in zip(trees, ordered, strict=True)
+    ]
     how, seed = _UNSORTED.get(interpreter.minor, ("-I", ""))
     env = _ENVIRONMENT | ({"PYTHONHASHSEED": seed} if seed else {})
     with _script() as script:
         words: list[str | Path] = [*interpreter.argv, how, "-S", "-B", script]
-        data = process.pipe(words, json.dumps(job).encode(), env=env)
+        data = process.pipe(words, json.dumps(jobs).encode(), env=env)
     tag = f"cpython-{interpreter.minor.replace('.', '')}"  # PEP 3147
-    compiled: dict[str, bytes] = {}
+    compiled: list[dict[str, bytes]] = [{} for _ in trees]
     at = 0
-    for _, path in ordered:
+    for number, path in [(number, path) for number, o in enumerate(ordered) for _, path in o]:
         (size,) = struct.unpack_from("<I", data, at)
         at += 4
         if size:
             source = PurePosixPath(path)
             name = str(source.parent / "__pycache__" / f"{source.stem}.{tag}.pyc")
-            compiled[name] = data[at : at + size]
+            compiled[number][name] = data[at : at + size]
         at += size
     if at != len(data):
         message = f"the bytecode compiler wrote {len(data)} bytes, not {at}"
@@ -124,45 +131,63 @@ class StoredBytecode:
         yield data
 
 
-def of_wheel(
-    interpreter: Interpreter,
-    store: Store,
-    wheel: Digest,
-    sources: Sequence[tuple[str, str]],
-) -> dict[str, Content]:
-    """Return path in the image → bytecode for the modules of a wheel that is in the store.
+def of_wheels(
+    interpreter: Interpreter, store: Store, wheels: Sequence[tuple[Digest, Sources]]
+) -> list[dict[str, Content]]:
+    """Return path in the image → bytecode for the modules of each wheel, which the store has.
 
     Compiling and encoding cost more than all the rest of a layer, so the result is recorded by
     wheel and interpreter: a bucket of twenty packages compiles only the package that changed.
     """
-    if not sources:
-        return {}
-    # The list counts too: what is compiled before a module can change its bytes.
-    listing = of_bytes(canonical_json([list(source) for source in sources]))
-    key = of_bytes(canonical_json([LAYOUT, wheel, interpreter.key, listing])).hex
-    known = store.record("bytecode", key)
-    if known is None or not store.read_again(Digest.parse(known["blob"])):
+    keys = [_key(interpreter, *each) for each in wheels]
+    records = [store.record("bytecode", key) for key in keys]
+    missing = [
+        number
+        for number, (_, sources) in enumerate(wheels)
+        if sources and not _is_whole(records[number], store)
+    ]
+    with contextlib.ExitStack() as opened:
+        found = [(store.path(wheels[n][0]), wheels[n][1]) for n in missing]
+        trees = [opened.enter_context(_readable(*each)) for each in found]
+        made = compile_files(interpreter, trees)
+    for number, compiled in zip(missing, made, strict=True):
         rows = []
         with store.writer() as writer:
-            with _readable(store.path(wheel), sources) as (root, named):
-                compiled = compile_files(interpreter, root, named)
             for path, data in compiled.items():
                 packed_data = deflate.compress(data)
                 rows.append([path, writer.size, len(packed_data), len(data), zlib.crc32(data)])
                 writer.write(packed_data)
-            known = {"size": writer.size, "blob": writer.commit(), "files": rows}
-        store.put_record("bytecode", key, known)
-    blob = store.path(Digest.parse(known["blob"]))
-    return {
-        path: StoredBytecode(blob=blob, start=start, packed=packed, size=size, crc=crc)
-        for path, start, packed, size, crc in known["files"]
-    }
+            records[number] = {"size": writer.size, "blob": writer.commit(), "files": rows}
+        store.put_record("bytecode", keys[number], records[number])
+    return [
+        {
+            path: StoredBytecode(
+                blob=store.path(Digest.parse(record["blob"])),
+                start=start,
+                packed=packed,
+                size=size,
+                crc=crc,
+            )
+            for path, start, packed, size, crc in record["files"]
+        }
+        if sources
+        else {}
+        for record, (_, sources) in zip(records, wheels, strict=True)
+    ]
+
+
+def _key(interpreter: Interpreter, wheel: Digest, sources: Sources) -> str:
+    # The list counts too: what is compiled before a module can change its bytes.
+    listing = of_bytes(canonical_json([list(source) for source in sources]))
+    return of_bytes(canonical_json([LAYOUT, wheel, interpreter.key, listing])).hex
+
+
+def _is_whole(record: Any, store: Store) -> bool:
+    return record is not None and store.read_again(Digest.parse(record["blob"]))
 
 
 @contextlib.contextmanager
-def _readable(
-    wheel: Path, sources: Sequence[tuple[str, str]]
-) -> Iterator[tuple[Path, Sequence[tuple[str, str]]]]:
+def _readable(wheel: Path, sources: Sources) -> Iterator[tuple[Path, Sources]]:
     """Yield a wheel and its modules, or a folder of them where the image's Python has no zstd."""
     with zipfile.ZipFile(wheel) as archive:
         if all(archive.getinfo(name).compress_type != zstd.METHOD for name, _ in sources):
@@ -261,7 +286,7 @@ def _start(base: Base, root: Path) -> None:
     # What keeps it from starting is told where it has something to do.
     with _script() as script, contextlib.suppress(LockstitchError):
         words: list[str | Path] = [*_own_loader(base, root), "-I", "-S", script]
-        process.pipe(words, b'{"root": "", "files": []}', env=_ENVIRONMENT)
+        process.pipe(words, b"[]", env=_ENVIRONMENT)
 
 
 def _own_loader(base: Base, root: Path) -> tuple[str, ...]:

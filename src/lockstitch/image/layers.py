@@ -203,7 +203,7 @@ def _stdlib(job: Job) -> Iterator[Entry]:
     root = Path(job.interpreter.root)
     library = root / job.base.library
     names = [path.relative_to(root).as_posix() for path in library.rglob("*.py")]
-    compiled = bytecode.compile_files(job.interpreter, root, [(name, name) for name in names])
+    (compiled,) = bytecode.compile_files(job.interpreter, [(root, [(n, n) for n in names])])
     for path, data in compiled.items():
         yield Entry(path=path, kind=Kind.FILE, mode=0o644, content=Generated(data))
 
@@ -211,9 +211,12 @@ def _stdlib(job: Job) -> Iterator[Entry]:
 def _wheels(job: Job, store: Store, findings: _Findings) -> Iterator[Entry]:
     """Yield the entries of all wheels; of two wheels with one path the later name wins."""
     chosen: dict[str, tuple[Entry, str]] = {}
-    for wheel in job.plan.wheels:
-        lost = job.plan.lost_by(wheel.name)
-        for entry in _installed(job, store, wheel.digest, wheel.filename, findings, lost):
+    installed = [
+        _installed(job, store, wheel.digest, wheel.filename, findings, job.plan.lost_by(wheel.name))
+        for wheel in job.plan.wheels
+    ]
+    for wheel, entries in zip(job.plan.wheels, _with_bytecode(job, store, installed), strict=True):
+        for entry in entries:
             other = chosen.get(entry.path)
             if other and not _same(other[0], entry):
                 findings.notes.append(
@@ -236,7 +239,7 @@ def _installed(
     filename: str,
     findings: _Findings,
     lost: Collection[str],
-) -> Iterator[Entry]:
+) -> tuple[Digest, InstalledWheel]:
     minor = job.base.target().minor_abi
     installed = InstalledWheel(
         store.path(wheel), filename, minor, trimmed=job.image.trim, lost=lost
@@ -246,17 +249,28 @@ def _installed(
         licences=licences.of_metadata(installed.metadata()), left_out=installed.left_out()
     )
     findings.watched.append(libraries.Watch(installed.wheel, wheel, store))
-    compiled = {}
+    return wheel, installed
+
+
+def _with_bytecode(
+    job: Job, store: Store, wheels: Sequence[tuple[Digest, InstalledWheel]]
+) -> Iterator[Iterator[Entry]]:
+    """Yield the entries of each wheel, compiled by one start of the interpreter."""
+    compiled: list[dict[str, Content]] = [{} for _ in wheels]
     if job.interpreter:
-        compiled = bytecode.of_wheel(job.interpreter, store, wheel, installed.sources())
-    yield from installed.entries(compiled)
+        sources = [(wheel, installed.sources()) for wheel, installed in wheels]
+        compiled = bytecode.of_wheels(job.interpreter, store, sources)
+    for (_, installed), found in zip(wheels, compiled, strict=True):
+        yield installed.entries(found)
 
 
 def _project_wheel(job: Job, store: Store, findings: _Findings) -> Iterator[Entry]:
     wheel = job.project_wheel
     assert wheel is not None  # noqa: S101 -- the plan has this layer only with one
     lost = [path for _, paths in job.plan.lost for path in paths]
-    for entry in _installed(job, store, wheel.digest, wheel.filename, findings, lost):
+    installed = _installed(job, store, wheel.digest, wheel.filename, findings, lost)
+    (entries,) = _with_bytecode(job, store, [installed])
+    for entry in entries:
         # Compressed again by us: this wheel's streams come from the host's zlib.
         data = b"".join(entry.content.plain()) if entry.content else b""
         yield replace(entry, content=Generated(data))

@@ -1,10 +1,11 @@
-"""Compiles the modules of one wheel to unchecked-hash bytecode (PEP 552).
+"""Compiles the modules of wheels to unchecked-hash bytecode (PEP 552).
 
-Runs on the interpreter of the image's base: `python -I -S -B bytecode.py`, a fresh process
-for each wheel, since CPython's output depends on what the process compiled before
-(cpython#129724). Standard library only.
+Runs on the interpreter of the image's base: `python -I -S -B bytecode.py`, and forks for each
+wheel, since CPython's output depends on what the process compiled before (cpython#129724), and on
+which names it knows: whether a string is marked as shared in bytecode is a matter of who else
+holds it. So no name may be new in this file that nothing it imports has. Standard library only.
 
-stdin: a JSON object {"root": folder or zip, "files": [[name in root, path in the image]]}.
+stdin: a JSON list of objects {"root": folder or zip, "files": [[name in root, path in the image]]}.
 stdout: for each file, 4 bytes of length and the .pyc; length 0 for what does not compile.
 """
 
@@ -31,17 +32,24 @@ def compiled(source, path):
 
 def main():
     """Compile what stdin names, in the order it names them."""
-    job = json.loads(sys.stdin.buffer.read())
-    if os.path.isdir(job["root"]):
+    for job in json.loads(sys.stdin.buffer.read()):
+        if os.fork():
+            code = os.wait()[1]
+            if code:
+                sys.exit(1)
+            continue
+        if os.path.isdir(job["root"]):
 
-        def read(name):
-            with open(os.path.join(job["root"], name), "rb") as handle:
-                return handle.read()
-    else:
-        read = zipfile.ZipFile(job["root"]).read
-    for name, path in job["files"]:
-        data = compiled(read(name), path)
-        sys.stdout.buffer.write(struct.pack("<I", len(data)) + data)
+            def read(name, job=job):
+                with open(os.path.join(job["root"], name), "rb") as handle:
+                    return handle.read()
+        else:
+            read = zipfile.ZipFile(job["root"]).read
+        for name, path in job["files"]:
+            data = compiled(read(name), path)
+            sys.stdout.buffer.write(struct.pack("<I", len(data)) + data)
+        sys.stdout.flush()
+        os._exit(0)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,19 @@
 """Bytecode: what it says of the host (nothing), and that Python takes it."""
 
+import builtins
 import importlib.machinery
 import importlib.util
+import io
+import json
 import marshal
+import os
 import platform
 import struct
 import sys
 import warnings
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Iterator, Sequence
+from importlib import resources
 from pathlib import Path
 from types import CodeType
 
@@ -16,11 +22,11 @@ from support import projects, values
 from support.zips import FILENAME, File, wheel
 
 from lockstitch import process
-from lockstitch.digest import of_bytes
+from lockstitch.digest import Digest, of_bytes
 from lockstitch.errors import LockstitchError
 from lockstitch.image import bytecode
-from lockstitch.image.bytecode import Interpreter, compile_files
-from lockstitch.oci.entry import file
+from lockstitch.image.bytecode import Interpreter
+from lockstitch.oci.entry import Content, file
 from lockstitch.store import Store
 
 OWN = platform.python_version()
@@ -39,6 +45,20 @@ FILES = {
     "demo/warns.py": b"x = 'a' is 'b'\ny = '\\d'\nassert (x, 'never')\n",
 }
 COMPILES = {"__init__", "a", "latin", "empty", "warns"}
+
+
+def compile_files(
+    interpreter: Interpreter, root: Path, sources: Sequence[tuple[str, str]]
+) -> dict[str, bytes]:
+    (compiled,) = bytecode.compile_files(interpreter, [(root, sources)])
+    return compiled
+
+
+def of_wheel(
+    interpreter: Interpreter, store: Store, wheel: Digest, sources: Sequence[tuple[str, str]]
+) -> dict[str, Content]:
+    (kept,) = bytecode.of_wheels(interpreter, store, [(wheel, sources)])
+    return kept
 
 
 @pytest.fixture
@@ -193,7 +213,7 @@ def test_files_are_compiled_in_the_order_of_their_path_bytes(tmp_path: Path) -> 
     # From 3.13 on the bytes depend on the order: here every file's "bytecode" is its turn.
     script = """
 import json, struct, sys
-for turn, _ in enumerate(json.load(sys.stdin)["files"]):
+for turn, _ in enumerate(json.load(sys.stdin)[0]["files"]):
     sys.stdout.buffer.write(struct.pack("<I", 1) + bytes([turn]))
 """
     counting = Interpreter(argv=(sys.executable, "-c", script), root="", key=THIS.key, minor="3.13")
@@ -215,6 +235,29 @@ def test_output_of_another_length_is_refused(tmp_path: Path) -> None:
         compile_files(chatty, tmp_path, SOURCES[:1])
 
 
+def test_trees_do_not_know_of_each_other(archive: Path, folder: Path) -> None:
+    """CPython marks a string as shared when another code object of the process has it too."""
+    (folder / "demo/b.py").write_text("def twice(x):\n    return {'twice': x, 'inner': 1}\n")
+    sources = [("demo/b.py", f"{SITE}/demo/b.py")]
+    trees = [(archive, SOURCES), (folder, sources), (folder, []), (archive, SOURCES[1:2])]
+    together = bytecode.compile_files(THIS, trees)
+    assert together == [compile_files(THIS, *tree) for tree in trees]
+    assert len(together[0]) == len(COMPILES)
+
+
+def test_the_compiler_knows_no_name_that_its_imports_lack() -> None:
+    """Else modules that have the name would get other bytecode (cpython#129724)."""
+    runtime = Path(str(resources.files("lockstitch.runtime")))
+    own = compile((runtime / "bytecode.py").read_text(), "bytecode.py", "exec")
+    names = {name for code in nested(own) for name in (*code.co_names, *code.co_varnames)}
+    known = {"job", "read", "name", "path", "data", "source", "code", "head", "handle", "main"}
+    known |= {"compiled", "_UNCHECKED_HASH", "__annotations__"}  # of its first version
+    for module in (importlib.util, json, marshal, os, struct, sys, zipfile, builtins, io.BytesIO):
+        known |= {*dir(module)}
+    known |= {*dir(sys.stdout), *dir(zipfile.ZipFile), *dir(os.path), *sys.modules, "util"}
+    assert names <= known
+
+
 # --- kept in the store ------------------------------------------------------------------
 
 
@@ -223,23 +266,23 @@ def test_kept_bytecode_is_what_was_compiled(
 ) -> None:
     store = Store(tmp_path / "store")
     digest = store.put(archive.read_bytes())
-    kept = bytecode.of_wheel(THIS, store, digest, SOURCES)
+    kept = of_wheel(THIS, store, digest, SOURCES)
     assert {path: b"".join(content.plain()) for path, content in kept.items()} == found
     # The second time no program runs: this one is not even there.
     absent = Interpreter(argv=("/no/such/python",), root="", key=THIS.key, minor=MINOR)
-    assert bytecode.of_wheel(absent, store, digest, SOURCES) == kept
+    assert of_wheel(absent, store, digest, SOURCES) == kept
     # Other sources are another request, since CPython's output depends on all of them.
     with pytest.raises(LockstitchError, match="could not be started"):
-        bytecode.of_wheel(absent, store, digest, SOURCES[:1])
+        of_wheel(absent, store, digest, SOURCES[:1])
     other = Interpreter(argv=("/no/such/python",), root="", key=of_bytes(b"other"), minor=MINOR)
     with pytest.raises(LockstitchError, match="could not be started"):
-        bytecode.of_wheel(other, store, digest, SOURCES)
+        of_wheel(other, store, digest, SOURCES)
 
 
 @pytest.mark.parametrize("at", [2, -1])
 def test_a_damaged_blob_is_an_error_of_ours(at: int, archive: Path, tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
-    kept = bytecode.of_wheel(THIS, store, store.put(archive.read_bytes()), SOURCES[:2])
+    kept = of_wheel(THIS, store, store.put(archive.read_bytes()), SOURCES[:2])
     content = next(iter(kept.values()))
     assert isinstance(content, bytecode.StoredBytecode)
     data = bytearray(content.blob.read_bytes())
@@ -253,11 +296,11 @@ def test_a_damaged_blob_is_an_error_of_ours(at: int, archive: Path, tmp_path: Pa
 def test_a_lost_blob_is_made_again(archive: Path, tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
     digest = store.put(archive.read_bytes())
-    kept = bytecode.of_wheel(THIS, store, digest, SOURCES[:2])
+    kept = of_wheel(THIS, store, digest, SOURCES[:2])
     first = next(iter(kept.values()))
     assert isinstance(first, bytecode.StoredBytecode)
     first.blob.unlink()
-    again = bytecode.of_wheel(THIS, store, digest, SOURCES[:2])
+    again = of_wheel(THIS, store, digest, SOURCES[:2])
     assert again == kept
     assert first.blob.exists()
 
