@@ -34,7 +34,7 @@ def hint(project: Project, said: str, env: Mapping[str, str]) -> str:
         if not said:
             return _command(pins, loose, wider)
     if not _conflict(_REQUIRES.sub(narrow, text, count=1), env):
-        return f"{narrow} in [project]: the images have no other Python"
+        return f"sed -i 's/^requires-python.*/{narrow}/' pyproject.toml && lockstitch lock"
     for _ in range(_ROUNDS):
         named = [p for p in pins if p not in loose and _is_named(p, said)][:_MOST]
         for each in (*([each] for each in named), named):

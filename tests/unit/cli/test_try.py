@@ -21,6 +21,10 @@ WINDOWS = "a path of a machine with Windows, which is nowhere else"
             f"{WINDOWS}: the project has it as `models/m.pkl`",
         ),
         ("file", "C:/x/gone.pkl", WINDOWS),
+        (
+            *("file", "data\\\\x.csv"),
+            "`\\` parts no folders on Linux: write `data/x.csv` in the code",
+        ),
         ("file", "models/m.pkl", 'include = ["models/m.pkl"] in [tool.lockstitch.images.serve]'),
         (
             *("module", "models.data"),

@@ -200,11 +200,8 @@ def _remedy(project: Project, spec: ImageSpec, lack: Lack) -> str:
             return f'env = {{PYTHONPATH = "/app"}} in [tool.lockstitch.images.{spec.name}]'
     if lack.kind != "file":
         return lack.line(spec.name)
-    if re.match(r"[A-Za-z]:[\\/]", lack.name):
-        base = re.split(r"[\\/]+", lack.name)[-1]
-        own = next((e.name for e in files.walk(project.root) if e.name.endswith(f"/{base}")), "")
-        there = f": the project has it as `{own}`" if own else ""
-        return f"a path of a machine with Windows, which is nowhere else{there}"
+    if of_windows := _of_windows(project, lack.name):
+        return of_windows
     if lack.name.startswith("/") and not lack.name.startswith("/app/"):
         return "the image has no such place: name one below /app, or mount it"
     path = posixpath.normpath(posixpath.join(spec.workdir, lack.inside))
@@ -218,6 +215,19 @@ def _remedy(project: Project, spec: ImageSpec, lack: Lack) -> str:
     alike = files.nearest(path, [found.name for found in files.walk(project.root)])
     rest = f", it has `{alike}`" if alike else f": put it there, with {include}"
     return f"the project has no such file{rest}"
+
+
+def _of_windows(project: Project, name: str) -> str:
+    """Return the remedy for a path of Windows, "" for another one."""
+    drive, *parts = re.split(r"[\\/]+", name)
+    if re.fullmatch("[A-Za-z]:", drive) and parts:
+        ends = f"/{parts[-1]}"
+        own = next((e.name for e in files.walk(project.root) if e.name.endswith(ends)), "")
+        there = f": the project has it as `{own}`" if own else ""
+        return f"a path of a machine with Windows, which is nowhere else{there}"
+    path = "/".join((drive, *parts))
+    told = f"`\\` parts no folders on Linux: write `{path}` in the code"
+    return told if "\\" in name else ""
 
 
 def _mended(spec: ImageSpec, writes: Sequence[str]) -> Iterator[str]:
