@@ -216,7 +216,7 @@ def passwords(service: Service) -> Iterator[Password]:
         text, by_default = _spelled(value)
         if text is None or value.problem:
             yield from _of_uris(value, *place)
-        elif _SECRET_NAMES.fullmatch(name):
+        elif _SECRET_NAMES.fullmatch(name) and not _is_pair(name, service):
             if text.lower() not in _NO_PASSWORD and not text.startswith("/run/secrets/"):
                 user = users.get(name.upper().split("_")[0], "")
                 known = text.lower() in _WELL_KNOWN or text == user
@@ -240,6 +240,12 @@ def passwords(service: Service) -> Iterator[Password]:
         words = [interpolate(node, {})] if isinstance(node, Scalar) else command_words(command)
         for word in words:
             yield from _of_uris(word, word.line, word.path)
+
+
+def _is_pair(name: str, service: Service) -> bool:
+    """Return whether a variable is the user of a store: `ACCESS_KEY` beside `SECRET_KEY`."""
+    other = name.upper().replace("ACCESS_KEY", "SECRET_KEY")
+    return "SECRET" not in name.upper() and other != name and other in service.environment
 
 
 def _users(service: Service) -> dict[str, str]:
