@@ -18,7 +18,7 @@ ONLY = ("--select", "STK011,CHK")
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "compose.yaml").write_text(OLD)
     (tmp_path / "sub").mkdir()
-    (tmp_path / "sub" / "compose.yaml").write_text(OLD)
+    (tmp_path / "sub" / "docker-compose.yaml").write_text(OLD)
     (tmp_path / "pyproject.toml").write_text('[project]\nname = "a"\n')
     return tmp_path
 
@@ -73,8 +73,8 @@ def test_a_clean_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_one_file_of_a_project(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["check", str(folder / "sub" / "compose.yaml"), *ONLY]) == 1
-    assert capsys.readouterr().out.splitlines()[0].startswith("sub/compose.yaml:1:1: ")
+    assert main(["check", str(folder / "sub" / "docker-compose.yaml"), *ONLY]) == 1
+    assert capsys.readouterr().out.splitlines()[0].startswith("sub/docker-compose.yaml:1:1: ")
 
 
 def test_fix_writes_and_shows_and_a_second_run_finds_nothing(
@@ -113,7 +113,7 @@ def test_other_forms_are_all_of_stdout(
 def test_json_is_short_for_its_form(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", str(folder), *ONLY, "--json"]) == 1
     found = json.loads(capsys.readouterr().out)["findings"]
-    assert [each["path"] for each in found] == ["compose.yaml", "sub/compose.yaml"]
+    assert [each["path"] for each in found] == ["compose.yaml", "sub/docker-compose.yaml"]
 
 
 def test_settings_of_the_folder_count(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -172,7 +172,7 @@ def test_a_folder_below_is_looked_at_with_the_settings_of_the_root(
     assert main(["check", str(folder / "sub"), *ONLY]) == 1
     found = capsys.readouterr().out.splitlines()
     assert [line for line in found if "STK011" in line] == [
-        "sub/compose.yaml:1:1: warning STK011 `version:` is obsolete: Compose ignores it and warns"
+        "sub/docker-compose.yaml:1:1: warning STK011 `version:` is obsolete: Compose ignores it and warns"
     ]
 
 
