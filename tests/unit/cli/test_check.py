@@ -172,8 +172,10 @@ def test_a_folder_below_is_looked_at_with_the_settings_of_the_root(
     assert main(["check", str(folder / "sub"), *ONLY]) == 1
     found = capsys.readouterr().out.splitlines()
     assert [line for line in found if "STK011" in line] == [
-        "sub/docker-compose.yaml:1:1: warning STK011 "
-        "`version:` is obsolete: Compose ignores it and warns"
+        (
+            "sub/docker-compose.yaml:1:1: warning STK011 "
+            "`version:` is obsolete: Compose ignores it and warns"
+        )
     ]
 
 

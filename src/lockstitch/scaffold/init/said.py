@@ -152,7 +152,7 @@ def _supervised(file: ImageFile, built: Built, own: list[Call]) -> Iterator[tupl
     for each in own:
         if each.program != "supervisord":
             continue
-        named = where.repository(posixpath.join(built.state.workdir, each.words[-1:][0] or "."))
+        named = where.repository(posixpath.join(built.state.workdir, *each.words[-1:]))
         texts = [file.repo.text(named)] if named else []
         texts += [file.repo.text(n) for n in file.repo.every_name if "supervisor" in n]
         for settings in texts:
