@@ -3,14 +3,16 @@
 The same model by `lockstitch new --from-model`, started from its image without an engine, and by
 `mlflow models serve` in an environment of what `mlflow models build-docker` installs into its
 image, in turns. That image itself needs a base that an engine has to pull; its size is here that of
-the environment alone.
+the environment alone. A first build has an empty store; its seconds of processors are told too.
 """
 
 import argparse
 import contextlib
 import json
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -73,9 +75,28 @@ def image(project: Path, folder: Path) -> list[str | Path]:
     return [sys.executable, "-I", "-S", start._ENTER, plan]  # noqa: SLF001 -- same
 
 
+def is_listening() -> bool:
+    """Return whether something listens at the port of the servers."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", 8000)) == 0
+
+
+def first_build(project: Path, store: Path) -> str:
+    """Return the seconds of a build in a store that has nothing, by the clock and of processors."""
+    before = os.times()
+    seconds = run([PROGRAM, "build"], cwd=project, env=environment(LOCKSTITCH_CACHE=str(store)))
+    after = os.times()
+    shutil.rmtree(store)
+    shutil.rmtree(project / ".lockstitch")
+    used = sum(after[2:4]) - sum(before[2:4])
+    return f"{seconds:.1f} s, {used:.1f} s of processors"
+
+
 @contextlib.contextmanager
 def server(words: Sequence[str | Path], folder: Path, body: bytes) -> Iterator[float]:
     """Start a server, and yield the seconds until its first answer to the request."""
+    while is_listening():  # the workers of the one before
+        time.sleep(0.1)
     began = time.monotonic()
     with (folder / "log").open("wb") as log:
         started = subprocess.Popen(
@@ -136,6 +157,12 @@ def main() -> None:
             project = folder / f"by-{name}"
             words = [PROGRAM, "new", project.name, "--from-model", model, "--server", name]
             made = run(words, cwd=folder)
+            first = first_build(project, folder / "store")
+            text = (project / "pyproject.toml").read_text()
+            plain = text.replace("bytecode = true", "bytecode = false")
+            (project / "pyproject.toml").write_text(plain)
+            plain = first_build(project, folder / "store")
+            (project / "pyproject.toml").write_text(text)
             build, again = (run([PROGRAM, "build"], cwd=project) for _ in range(2))
             place = folder / f"run-{name}"
             place.mkdir(mode=0o755)
@@ -145,6 +172,7 @@ def main() -> None:
             facts = next(line for line in told.stderr.splitlines() if line.startswith("serve: "))
             seconds = f"new and lock {made:.1f} s, build {build:.1f} s, again {again:.1f} s"
             lines.append(f"{name}: {seconds}; {facts}")
+            lines.append(f"  in an empty store {first}; without bytecode {plain}")
         body = (folder / "by-mlflow" / "request.json").read_bytes()
         turns = [
             {name: turn(words, folder, body) for name, words in commands.items()}

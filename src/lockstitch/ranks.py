@@ -15,7 +15,9 @@ Standard library only, on any CPython from 3.8: the file also runs alone, beside
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import hmac
+import importlib.metadata
 import json
 import os
 import re
@@ -175,7 +177,7 @@ def flat(document: dict[str, Any]) -> dict[str, str]:
         if package.get("record"):
             found[name + ".files"] = package["record"]
         if package.get("edited"):
-            found[name + ".edited"] = _text(package["edited"])
+            found[name + ".edited"] = _text([_edit(package["name"], e) for e in package["edited"]])
     for library in document.get("blas") or ():
         values = {key: library[key] for key in ("version", "kernels", "threads") if key in library}
         found[f"blas.{library['owner']}.{library['name']}"] = _text(values)
@@ -188,6 +190,17 @@ def flat(document: dict[str, Any]) -> dict[str, str]:
     with contextlib.suppress(Exception):  # no torch, or one without NCCL
         found["nccl"] = ".".join(map(str, torch.cuda.nccl.version()))
     return found
+
+
+def _edit(name: str, edit: str) -> str:
+    """Return an edit, as `changed a.py`, with the file's digest: ranks may edit it in two ways."""
+    kind, _, path = edit.partition(" ")
+    try:
+        place = importlib.metadata.distribution(name).locate_file(path)
+        with open(str(place), "rb") as handle:
+            return f"{kind} {path} {hashlib.sha256(handle.read()).hexdigest()[:12]}"
+    except (OSError, importlib.metadata.PackageNotFoundError):
+        return edit
 
 
 def _text(value: Any) -> str:
@@ -240,7 +253,7 @@ def check(
     Raises RanksDiffer, with a table, when a difference can change results, and RankSilent when a
     rank does not answer within `timeout` seconds.
     """
-    gather = _gather_of(exchange)
+    gather = _gather_of(exchange, timeout)
     if gather is not None:
         mine = facts()
         texts = gather(json.dumps(mine))
@@ -257,7 +270,7 @@ def check(
     return report
 
 
-def _gather_of(exchange: Any) -> Callable[[str], list[str]] | None:
+def _gather_of(exchange: Any, timeout: float) -> Callable[[str], list[str]] | None:
     if exchange is not None:
         gather_all: Callable[[str], list[str]] = getattr(exchange, "allgather", exchange)
         return gather_all
@@ -266,11 +279,28 @@ def _gather_of(exchange: Any) -> Callable[[str], list[str]] | None:
         return None
 
     def gather(text: str) -> list[str]:
-        texts: list[str] = [""] * distributed.get_world_size()
+        rank, size = distributed.get_rank(), distributed.get_world_size()
+        _wait_for_all(distributed.distributed_c10d._get_default_store(), rank, size, timeout)  # noqa: SLF001 -- the only door
+        texts: list[str] = [""] * size
         distributed.all_gather_object(texts, text)
         return texts
 
     return gather
+
+
+def _wait_for_all(store: Any, rank: int, size: int, timeout: float) -> None:
+    """Wait in torch's own store until all ranks are about to answer; raises RankSilent.
+
+    A collective would wait for half an hour, and names no rank.
+    """
+    deadline = time.monotonic() + timeout
+    store.add(f"lockstitch/ranks/{rank}", 1)
+    while silent := [n for n in range(size) if not store.add(f"lockstitch/ranks/{n}", 0)]:
+        if time.monotonic() > deadline:
+            named = ", ".join(f"rank {number}" for number in silent)
+            message = f"no answer within {timeout:g} s from {named}"
+            raise RankSilent(message)
+        time.sleep(0.1)
 
 
 # --- by a socket: before the program runs, when no library has connected the ranks yet

@@ -1,6 +1,9 @@
 """What trains in other processes is recorded through the same door: joblib's loky, spawn."""
 
 import json
+import os
+import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -8,8 +11,10 @@ from pathlib import Path
 import pytest
 from support.programs import UV
 
+from lockstitch import ranks
 from lockstitch.process import Command
 from lockstitch.run import imports
+from lockstitch.runtime import fingerprint
 
 pytestmark = [pytest.mark.peers, pytest.mark.network]
 
@@ -145,3 +150,79 @@ def test_what_each_rank_imports_and_reads_is_seen(
     assert {"scikit-learn", "numpy", "scipy"} <= imports.noted(tmp_path / "noted.txt", site)
     read = {path.name for path in imports.files_read(tmp_path / "noted.txt")}
     assert {"rows.csv", "parts.py", "rank.py"} <= read
+
+
+CHECKED = """\
+import os, sys
+import numpy, torch
+import torch.distributed as dist
+import ranks
+
+dist.init_process_group("gloo")
+if os.environ.get("DIES") == os.environ["RANK"]:
+    os._exit(9)
+try:
+    ranks.check(timeout=float(os.environ.get("PATIENCE", "60")))
+except (ranks.RanksDiffer, ranks.RankSilent) as error:
+    print(error, flush=True)
+    os._exit(1)
+print("rank", dist.get_rank(), "works", flush=True)
+dist.barrier()
+"""
+
+
+@pytest.mark.nightly
+def test_ranks_of_torch_with_gloo_compare_their_environments(torch: Path, tmp_path: Path) -> None:
+    # Two environments with one package's version, settings or file apart; a rank that is gone.
+    for text in (ranks, fingerprint):
+        shutil.copy(str(text.__file__), tmp_path)
+    (tmp_path / "start.py").write_text(CHECKED)
+    other = tmp_path / "other"
+    words = [UV, "venv", "--quiet", other, "--system-site-packages", "--python", SYSTEM]
+    subprocess.run(words, check=True)
+    venvs = [torch, other]
+    for folder in venvs:
+        words = [UV, "pip", "install", "--quiet", "--python", folder / "bin" / "python"]
+        subprocess.run(
+            [*words, "numpy<2", "packaging", "psutil", "pyyaml", "scikit-learn"], check=True
+        )
+        subprocess.run([*words, "--no-deps", "accelerate==0.20.3", "cycler==0.12.1"], check=True)
+
+    def run(second: dict[str, str] | None = None, **common: str) -> list[str]:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        env = {**os.environ, "PYTHONPATH": str(tmp_path), "OMP_NUM_THREADS": "1", **common}
+        env |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
+        started = [
+            subprocess.Popen(
+                [folder / "bin" / "python", "start.py"],
+                cwd=tmp_path,
+                env={**env, "RANK": str(rank), **((second or {}) if rank else {})},
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            for rank, folder in enumerate(venvs)
+        ]
+        return [each.communicate(timeout=120)[0] for each in started]
+
+    assert run() == ["rank 0 works\n", "rank 1 works\n"]
+    shown = run({"OMP_NUM_THREADS": "2"})
+    assert "variable.OMP_NUM_THREADS" in shown[0]
+    assert shown[0] == shown[1], "all ranks know"
+    silent = run(DIES="1", PATIENCE="4")
+    assert silent == ["no answer within 4 s from rank 1\n", ""]
+    path = next(other.glob("lib/python*/site-packages/cycler/__init__.py"))
+    text = path.read_text()
+    path.unlink()  # uv's cache has the same file
+    path.write_text(text + "\n# edited\n")
+    assert "package.cycler.edited" in run()[0]
+    path = next(torch.glob("lib/python*/site-packages/cycler/__init__.py"))
+    path.unlink()
+    path.write_text(text + "\n# in another way\n")
+    assert "package.cycler.edited" in run()[0]
+    words = [UV, "pip", "install", "--quiet", "--python", other / "bin" / "python"]
+    subprocess.run([*words, "--no-deps", "cycler==0.12.0"], check=True)
+    assert [line.split()[:2] for line in run()[0].splitlines() if "package.cycler " in line] == [
+        ["package.cycler", "0.12.1"]
+    ]

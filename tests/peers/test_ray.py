@@ -333,7 +333,11 @@ def test_a_node_that_dies_ends_a_job_that_may_not_try_again(cluster: Cluster) ->
 
 @pytest.mark.nightly
 def test_a_driver_by_ray_client_uses_both_nodes(cluster: Cluster) -> None:
-    done = cluster.run("run", "train", "--on", "client")
+    for _ in range(3):
+        done = cluster.run("run", "train", "--on", "client")
+        # Ray forks its server for a client beside threads of gRPC, and some never start.
+        if "Starting Ray client server failed" not in done.stderr:
+            break
     assert done.returncode == 0, done.stdout + done.stderr
     assert "3 nodes, the driver among them, one environment" in done.stderr
     is_trained(cluster.root)

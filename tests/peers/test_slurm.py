@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tarfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -54,6 +55,10 @@ time = "1"
 [tool.lockstitch.targets.sweep]
 engine = "slurm"
 array = "0-7"
+
+[tool.lockstitch.targets.squashed]
+engine = "slurm"
+runtime = "pyxis"
 
 [tool.lockstitch.targets.shared]
 engine = "slurm"
@@ -253,6 +258,49 @@ def test_nodes_may_share_an_environment_in_place_of_an_image(cluster: Cluster) -
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("no image") == 2
     assert "2 ranks, one environment" in done.stdout
+
+
+def test_the_squashfs_of_pyxis_has_an_image_that_starts(cluster: Cluster, tmp_path: Path) -> None:
+    done = cluster.run("run", "train", "--on", "squashed", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    (path,) = (cluster.root / ".lockstitch" / "cluster").rglob("*.sqsh")
+    assert '--container-image="$IMAGE"' in done.stdout
+    assert path.name in done.stdout
+    words = ["unsquashfs", "-quiet", "-no-progress", "-d", tmp_path / "root", path]
+    subprocess.run(words, check=True, capture_output=True)
+    started = ["ch-run", tmp_path / "root", "--", "/app/.venv/bin/python", "-c"]
+    told = subprocess.run(
+        [*started, "import numpy; print(numpy.__file__)"],
+        env={**os.environ, "USER": "root"},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert told.stdout.startswith("/app/.venv/lib/")
+
+
+def test_what_apptainer_builds_of_has_no_member_of_the_root(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    done = cluster.run("build", "train")
+    assert done.returncode == 0, done.stderr
+    layout, archive = cluster.root / ".lockstitch" / "images", tmp_path / "train.tar"
+    words = ["tar", "-C", layout, "-cf", archive, "oci-layout", "index.json", "blobs"]
+    subprocess.run(words, check=True)
+    with tarfile.open(archive) as opened:
+        assert {"", ".", "/"}.isdisjoint(name.rstrip("/") for name in opened.getnames())
+    told = [
+        json.loads(subprocess.check_output(["skopeo", "inspect", f"{place}:train"]))
+        for place in (f"oci:{layout}", f"oci-archive:{archive}")
+    ]
+    assert told[0]["Digest"] == told[1]["Digest"] == done.stdout.split()[-1]
+    for layer in told[0]["Layers"]:
+        with tarfile.open(layout / "blobs" / layer.replace(":", "/")) as opened:
+            assert {"", ".", "/"}.isdisjoint(name.rstrip("/") for name in opened.getnames())
+    subprocess.run(["tar", "-xf", archive, "-C", tmp_path], check=True)
+    words = ["umoci", "unpack", "--image", f"{tmp_path}:train", tmp_path / "bundle"]
+    subprocess.run(words, check=True, capture_output=True)
+    assert (tmp_path / "bundle/rootfs/app/train.py").read_text() == TRAIN
 
 
 def test_the_exported_script_runs_without_lockstitch(cluster: Cluster) -> None:

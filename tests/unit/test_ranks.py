@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -121,7 +122,14 @@ def test_one_package_of_another_version_is_named(tmp_path: Path) -> None:
 def test_an_edited_file_is_named(tmp_path: Path) -> None:
     paths = [site(tmp_path / "a", "1.0"), site(tmp_path / "b", "1.0", "VALUE = 2\n")]
     done = run(2, {rank: {"PYTHONPATH": path} for rank, path in enumerate(paths)})
-    assert "changed thing.py (rank 1" in done[0].stderr
+    assert re.search(r"changed thing\.py [0-9a-f]{12} \(rank 1", done[0].stderr)
+
+
+def test_two_edits_of_one_file_are_a_difference(tmp_path: Path) -> None:
+    paths = [site(tmp_path / name, "1.0", f"VALUE = '{name}'\n") for name in ("a", "b")]
+    done = run(2, {rank: {"PYTHONPATH": path} for rank, path in enumerate(paths)})
+    assert [each.returncode for each in done] == [ranks.DIFFER] * 2
+    assert "package.thing.edited" in done[0].stderr
 
 
 @pytest.mark.slow
