@@ -388,6 +388,10 @@ def test_ray_train_fits_on_both_nodes_and_ray_serve_answers(cluster: Cluster) ->
         running.send_signal(signal.SIGINT)
         _, err = running.communicate(timeout=60)
         assert running.returncode == 130, err
+    # Ray Serve keeps its replicas, and the processors that they have, when its driver ends.
+    address = f"http://127.0.0.1:{cluster.ray.dashboard}"
+    serve = [cluster.environment / "bin" / "serve", "shutdown", "-y", "--address", address]
+    subprocess.run(serve, env={**os.environ, **cluster.ray.variables}, check=True)
 
 
 @pytest.mark.nightly

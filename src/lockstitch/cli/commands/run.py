@@ -133,7 +133,11 @@ def _on(session: Session, spec: ImageSpec, options: argparse.Namespace) -> int:
         return start.on_kubernetes(job, print, options.max_wait)
     if command is not None and target.engine == "ray":
         if options.dry_run:
-            sys.stdout.write(f"RAY_ADDRESS={target.address} {shlex.join(command.words)}\n")
+            text = f"RAY_ADDRESS={target.address} {shlex.join(command.words)}"
+            if job.is_submitted:
+                text = f"ray job submit --address {target.address} --working-dir . -- "
+                text += shlex.join(job.command)
+            sys.stdout.write(f"{text}\n")
             return 0
         return start.on_ray(job, command, programs.once, session.progress, options.max_wait)
     text = start.slurm_files(job, command, session.progress)
