@@ -3,7 +3,10 @@
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 
+from lockstitch.patterns import regex
 from lockstitch.python.imports import Entry
+
+_REFERENCE = regex(r"[\w-]+(?:\.[\w-]+)*:[^\W\d][\w.]*(?:\(.*\))?")
 
 # Programs that import `module:name`, by the option that names a folder for sys.path.
 _SERVERS = {
@@ -120,8 +123,8 @@ def _program(
 
 
 def _is_reference(word: str) -> bool:
-    module, _, name = word.partition(":")
-    return bool(name) and all(part.isidentifier() for part in module.split("."))
+    # Servers import by text, and take `01-app:app` too.
+    return _REFERENCE.fullmatch(word) is not None
 
 
 def _is_dotted(word: str) -> bool:

@@ -226,11 +226,17 @@ class _Fields(_Nodes):
         if isinstance(node, Scalar):
             text = self.interpolated(node, node.text)
             try:
-                split = shlex.split(text.text)
+                # A variable that nobody sets stays a word of its own, which knows its name.
+                split = shlex.split(node.text if text.unknown else text.text)
             except ValueError as error:
                 self.complain(node, f"`{what}` cannot be split into words: {error}")
                 split = []
-            words = tuple(text._replace(text=word, raw=word) for word in split)
+            words = tuple(
+                self.interpolated(node, word)
+                if text.unknown
+                else text._replace(text=word, raw=word)
+                for word in split
+            )
         else:
             words = self.values(node, what)
         return Command(words=words, by_shell=False, line=node.line, path=node.path)

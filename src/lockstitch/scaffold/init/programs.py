@@ -75,7 +75,14 @@ _REQUIRED = re.compile(
     r"|typer\.Argument\(\.\.\.|\.group\(|add_subparsers\(|LightningCLI\(|mark_flags?_as_required"
 )
 # A script that is there to be copied, by its name.
-_SAMPLE = re.compile(r"(?:^|_)(?:templates?|sample|boilerplate|skeleton)(?:_|$)")
+_SAMPLE = re.compile(r"(?:^|_)(?:templates?|samples?|examples?|boilerplate|skeleton)(?:_|$)")
+# Folders of what keeps the repository itself in order.
+_UPKEEP = frozenset({"tools", "tool", "dev", "ci", "hack", "maintenance", ".github"})
+# What a plan of Airflow imports: Airflow reads it, nobody starts it.
+_PLANS = frozenset(
+    {"airflow.DAG", "airflow.models.DAG", "airflow.models.dag.DAG", "airflow.decorators.dag"}
+    | {"airflow.sdk.DAG", "airflow.sdk.dag"}
+)
 _TRAIN, _SERVE = "train", "serve"
 # What the program of a kind needs beside the framework itself: distribution to requirement.
 _NEEDED: Mapping[str, Mapping[str, str]] = {
@@ -818,8 +825,9 @@ class _Finder:
             return [*make(installed), *after], self._better_root([*make(installed), *after], {})
         best: tuple[int, list[str], dict[str, str]] | None = None
         for root in self._module_roots(path):
-            module = _module(path.removeprefix(f"{root}/") if root else path)
-            if not all(part.isidentifier() for part in module.split(".")):
+            inner = path.removeprefix(f"{root}/") if root else path
+            module = _module(inner)
+            if "." in posixpath.splitext(inner)[0]:  # the name of a file, which is no module's
                 continue
             if self._is_hidden(root, module):
                 continue
@@ -970,7 +978,7 @@ class _Finder:
                 {*parts} & _APART
                 or posixpath.basename(path) in _NO_PROGRAMS
                 or stem.startswith("test_")
-                or "airflow.DAG" in code.calls  # a plan, which Airflow reads
+                or _PLANS & {*code.names.values()}
             ):
                 continue
             hints = [s for s in self._said if self._points(s, path)]
@@ -997,7 +1005,7 @@ class _Finder:
             ranked.append(
                 (
                     (
-                        _SAMPLE.search(stem) is not None,
+                        _SAMPLE.search(stem) is not None or bool({*parts} & _UPKEEP),
                         (place, not hints, not code.has_main, len(parts), hinted, path),
                     ),
                     image,

@@ -186,10 +186,11 @@ def _label(path: str) -> str:
 def _service_calls(service: Service) -> list[Call]:
     if service.command is None:
         return []
-    text = " ".join(_quoted(word.text) for word in service.command.words)
     if service.command.by_shell:
-        text = service.command.words[0].text if service.command.words else ""
-    return _calls_of(text)
+        return _calls_of(service.command.words[0].text if service.command.words else "")
+    # What nobody sets stays as it is written, for the reader to see.
+    words = [_quoted(w.text) if w.is_known else f"'{w.raw}'" for w in service.command.words]
+    return _calls_of(" ".join(words))
 
 
 def _quoted(word: str) -> str:

@@ -1038,3 +1038,40 @@ def test_a_stage_that_builds_a_model_is_a_training(tmp_path: Path) -> None:
     }
     images, _ = planned(tmp_path, texts)
     assert images["train"]["command"] == ["python", "src/model_building.py"]
+
+
+def test_servers_take_modules_that_no_import_can_name(tmp_path: Path) -> None:
+    images, _ = planned(tmp_path, {"02-api.py": API, "requirements.txt": "fastapi\n"})
+    assert images["serve"]["command"][:2] == ["uvicorn", "02-api:app"]
+
+
+def test_a_command_of_compose_with_a_variable_that_nobody_sets_is_not_taken(tmp_path: Path) -> None:
+    texts = {
+        "main.py": API,
+        "requirements.txt": "fastapi\nuvicorn\n",
+        "Dockerfile": "FROM python:3.11\nCOPY . .\n",
+        "compose.yaml": (
+            "services:\n  web:\n    build: .\n    command: uvicorn main:app --port ${API_PORT}\n"
+        ),
+    }
+    images, notes = planned(tmp_path, texts)
+    assert images["serve"]["command"][-1] == "8000"
+    assert "`Dockerfile:1`: its command has a variable that nobody sets: left out" in notes
+
+
+@pytest.mark.parametrize(
+    ("path", "lines"),
+    [
+        ("dags/train_dag.py", "from airflow import DAG\nwith DAG('a'):\n    pass\n"),
+        (
+            "dags/train_dag.py",
+            "from airflow.decorators import dag\n@dag()\ndef a():\n    pass\na()\n",
+        ),
+    ],
+)
+def test_a_plan_is_no_program(path: str, lines: str, tmp_path: Path) -> None:
+    other = "if __name__ == '__main__':\n    print(1)\n"
+    images, _ = planned(
+        tmp_path, {path: lines, "src/report.py": other, "tools/make_docs.py": other}
+    )
+    assert [image["command"] for image in images.values()] == [["python", "src/report.py"]]
