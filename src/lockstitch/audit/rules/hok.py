@@ -274,11 +274,9 @@ class HOK005(Rule):
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         for file in hook_files(repo):
             listed = [*file.stages, *(stage for _, hook in file.hooks() for stage in hook.stages)]
-            seen = set()
             for stage in listed:
                 new = _OBSOLETE.get(stage.text)
-                if new and stage.column and (stage.line, stage.column) not in seen:
-                    seen.add((stage.line, stage.column))
+                if new and stage.column:
                     message = f"the stage `{stage.text}` is called `{new}`"
                     hint = f"stages: [{new}]"
                     fix = yaml.renamed(file.path, file.text, stage, new)

@@ -362,18 +362,14 @@ class IMG028(Rule):
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         today = datetime.fromtimestamp(clock.now(), UTC).date().isoformat()
-        seen = set()
         for built in products(repo):
             base, first = built.base, built.chain[0]
-            place = (built.image.path, first.line)
-            if base is None or place in seen:
-                continue
-            ended = _ended(base, first.base.text, today)
+            ended = _ended(base, first.base.text, today) if base else None
             if ended:
-                seen.add(place)
                 what, since, instead = ended
                 message = f"`{first.base.text:.80}`: {what} gets no fixes since {since}"
-                yield self.finding(*place, message, hint=f"take {instead} or newer")
+                hint = f"take {instead} or newer"
+                yield self.finding(built.image.path, first.line, message, hint=hint)
 
 
 def _ended(base: Base, written: str, today: str) -> tuple[str, str, str] | None:
@@ -408,23 +404,20 @@ class IMG029(Rule):
     """
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        seen = set()
         for built in products(repo):
             base, first = built.base, built.chain[0]
-            place = (built.image.path, first.line)
             anaconda = base is not None and "anaconda" in first.base.text
             full = base is not None and base.kind == "python" and base.has.get("gcc", False)
             runs = built.is_python and built.entry.step is not None
-            if not (runs and (full or anaconda)) or place in seen or _builds(built):
+            if not (runs and (full or anaconda)) or _builds(built):
                 continue
-            seen.add(place)
             text = first.base.text
             size = "about 1 GB" if full else "several GB"
             message = f"`{text:.80}` has compilers and headers that nothing here uses: {size}"
             tag = text.partition("@")[0]
             slim = f"{tag}-slim" if ":" in tag else f"{tag}:3-slim"
             hint = f"FROM {slim}" if full else "FROM python:3.11-slim, or miniforge"
-            yield self.finding(*place, message, hint=hint)
+            yield self.finding(built.image.path, first.line, message, hint=hint)
 
 
 def _builds(built: Built) -> bool:

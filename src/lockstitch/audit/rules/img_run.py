@@ -132,17 +132,15 @@ class IMG009(Rule):
     fixes = True
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        seen = set()
         for built in products(repo):
             for step in built.steps:
-                place = (built.image.path, step.instruction.first)
-                if place not in seen and _is_almost_json(step.instruction):
-                    seen.add(place)
+                if _is_almost_json(step.instruction):
+                    path, line = built.image.path, step.instruction.first
                     first = step.instruction.text.split()[0]
                     message = f"`{first:.40}` is no JSON: a shell is told to run that"
                     fix = _with_double_quotes(built.image, step.instruction)
                     hint = 'double quotes: ["python", "…"]'
-                    yield self.finding(*place, message, hint=hint, fix=fix)
+                    yield self.finding(path, line, message, hint=hint, fix=fix)
             for program in built.entry.direct[:1]:
                 found = None if program.call.program.startswith("[") else _not_found(built, program)
                 if found:
