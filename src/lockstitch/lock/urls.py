@@ -70,7 +70,7 @@ def sources(pins: Iterable[Pinned], target: Target, root: Path) -> list[Unbuilt]
 
     Raises one LockstitchError that lists every archive that the index does not have.
     """
-    unbuilts: list[Unbuilt] = []
+    archives: list[Unbuilt] = []
     problems: list[LockstitchError] = []
     for pin in pins:
         done = _compile([pin], pin.index, target, root, built=True)
@@ -81,7 +81,7 @@ def sources(pins: Iterable[Pinned], target: Target, root: Path) -> list[Unbuilt]
             message = f"the index has no `{pin.filename}`, which the lock pins"
             problems.append(LockstitchError(message, hint=_CREDENTIALS))
             continue
-        unbuilts.append(
+        archives.append(
             Unbuilt(
                 name=pin.name,
                 version=pin.version,
@@ -93,7 +93,7 @@ def sources(pins: Iterable[Pinned], target: Target, root: Path) -> list[Unbuilt]
             )
         )
     raise_all(problems)
-    return unbuilts
+    return archives
 
 
 def known(root: Path, target: Target) -> list[LockedWheel]:
