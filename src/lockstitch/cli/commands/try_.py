@@ -168,9 +168,9 @@ def show(project: Project, spec: ImageSpec, verdict: Verdict) -> str:
         say(f"< {line}")
     if verdict.answered:
         say(f"POST {spec.request_path}: {printable(verdict.answered.body, 300)}")
-    for lack in verdict.lacks:
+    for lack, remedy in _remedies(project, spec, verdict):
         told = "is missing" if not verdict.is_good else "is missing by what it printed"
-        say(f"{lack.kind} `{lack.name}` {told}: {_remedy(project, spec, lack)}")
+        say(f"{lack.kind} `{lack.name}` {told}: {remedy}")
     for line in _mended(spec, verdict.writes):
         say(line)
     return f"{spec.name}: {_words(spec, verdict)}"
@@ -180,10 +180,21 @@ def refusal(project: Project, spec: ImageSpec, verdict: Verdict) -> LockstitchEr
     """Return the error for an image that was built and does not start, with the first remedy."""
     errors = [line for line in plain(verdict.output).splitlines() if _ERROR.match(line)]
     why = f": `{printable(errors[-1].strip(), _WIDE)}`" if errors and verdict.code else ""
-    remedies = [_remedy(project, spec, lack) for lack in verdict.lacks]
+    remedies = [remedy for _, remedy in _remedies(project, spec, verdict)]
     remedies += _mended(spec, verdict.writes)
     hint = remedies[0] if remedies else f"lockstitch try {spec.name}"
     return LockstitchError(f"image `{spec.name}` is built, and does not start{why}", hint=hint)
+
+
+def _remedies(project: Project, spec: ImageSpec, verdict: Verdict) -> Iterator[tuple[Lack, str]]:
+    """Yield what an image lacks, each with its remedy: one command has all variables."""
+    variables = [lack.name for lack in verdict.lacks if lack.kind == "variable"]
+    for lack in verdict.lacks:
+        remedy = _remedy(project, spec, lack)
+        if lack.kind == "variable":
+            every = " ".join(f"--env {name}=VALUE" for name in variables)
+            remedy = remedy.replace(f"--env {lack.name}=VALUE", every)
+        yield lack, remedy
 
 
 def _remedy(project: Project, spec: ImageSpec, lack: Lack) -> str:

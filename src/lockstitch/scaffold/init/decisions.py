@@ -451,7 +451,7 @@ def _wanting(image: str, variables: Mapping[str, str]) -> str:
     listed = [f"`{name}` ({where})" for name, where in variables.items()]
     return (
         f"image `{image}` reads variables that have no default: {first_of(listed, 5)}; "
-        f"lockstitch try {image} --env {next(iter(variables))}=VALUE"
+        f"lockstitch try {image} {' '.join(f'--env {name}=VALUE' for name in variables)}"
     )
 
 

@@ -3,11 +3,13 @@
 Python is read as syntax trees; nothing of the folder runs.
 """
 
+import contextlib
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from lockstitch import files
 from lockstitch.errors import LockstitchError, UsageError, raise_all
 from lockstitch.python.declared import is_for_uv
 from lockstitch.python.names import of_requirement
@@ -37,6 +39,7 @@ _ROOT = re.compile(
     r"""|^where\s*=\s*(?:src\b|\[\s*["']src["']\s*\])""",
     re.MULTILINE,
 )
+_SRC = re.compile(r"(?m)^\s*(?:from|import)\s+src\b")
 
 
 @frozen
@@ -133,18 +136,26 @@ def _is_published(folder: Folder, document: Mapping[str, Any], packages: Mapping
     """Return whether packages are made to be installed, and not an application's own folders.
 
     There is a setup.py or setup.cfg, or a backend that finds them, or they lie in `src`, from
-    where nothing imports them otherwise.
+    where nothing imports them otherwise: no code says `from src.…`.
     """
     if folder.has("setup.py") or folder.has("setup.cfg"):
         return True
     backend = table(document, "build-system").get("build-backend")
     poetry = table(document, "tool", "poetry")
     if backend is None:
-        return all(path.startswith("src/") for path in packages.values())
+        own = all(path.startswith("src/") for path in packages.values())
+        return own and not any(_SRC.search(text) for text in _texts(folder))
     if "poetry" in str(backend) and "packages" not in poetry:
         name = table(document, "project").get("name") or poetry.get("name") or ""
         return re.sub(r"[-_.]+", "_", str(name)).lower() in packages
     return True
+
+
+def _texts(folder: Folder) -> Iterator[str]:
+    for found in files.walk(folder.root):
+        if found.name.endswith(".py") and not found.outside:
+            with contextlib.suppress(LockstitchError):
+                yield folder.text(found.name, any_encoding=True) or ""
 
 
 def _minor(folder: Folder) -> str:

@@ -121,8 +121,9 @@ class Inputs:
         )
 
     def old_pins(self, minor: str) -> int:
-        """Return how many pins have no wheel for a Python."""
-        return sum(1 for _ in pythons.without_wheel(self._lines(), minor))
+        """Return how many pins have no wheel for a Python, or need a newer one."""
+        lines = self._lines()
+        return len([*pythons.without_wheel(lines, minor), *pythons.too_new(lines, minor)])
 
     def _lines(self) -> list[str]:
         lines = [*self.dependencies, *(line for group in self.groups.values() for line in group)]
@@ -247,7 +248,8 @@ def _lists(place: _Place) -> dict[str, str]:
         base = posixpath.basename(name)
         parent = posixpath.basename(posixpath.dirname(name)).lower()
         in_folder = parent in {"requirements", "reqs"} and base.endswith((".txt", ".in"))
-        if name.count("/") < _DEEPEST and (_LISTS.fullmatch(base) or in_folder):
+        of_model = posixpath.join(posixpath.dirname(name), "MLmodel") in place.names
+        if name.count("/") < _DEEPEST and (_LISTS.fullmatch(base) or in_folder) and not of_model:
             found[name] = _role(name)
     return {
         name: role
@@ -394,10 +396,12 @@ def _take_managed(inputs: Inputs, managed: managers.Managed, name: str) -> None:
 
 def _environment_of(place: _Place) -> tuple[str, Any] | None:
     """Return the name and the content of the environment of conda that counts."""
+    models = {posixpath.dirname(n) for n in place.names if posixpath.basename(n) == "MLmodel"}
     found = [
         name
         for name in place.names
         if name.count("/") < _DEEPEST and _ENVIRONMENT.fullmatch(posixpath.basename(name))
+        if posixpath.dirname(name) not in models  # MLflow's, of a model alone
     ]
     rank = {"environment.yml": 0, "environment.yaml": 1}
     found.sort(key=lambda name: (name.count("/"), rank.get(posixpath.basename(name), 2), name))

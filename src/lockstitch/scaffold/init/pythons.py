@@ -98,6 +98,27 @@ def without_wheel(lines: Sequence[str], minor: str) -> Iterator[tuple[str, str]]
             yield line, f"{asked.name}{extras}=={series}.*{rest}"
 
 
+def too_new(lines: Sequence[str], minor: str) -> Iterator[str]:
+    """Yield the requirements of versions that a Python is too old for."""
+    from packaging.requirements import InvalidRequirement, Requirement
+    from packaging.version import InvalidVersion, Version
+
+    table = wheels()
+    column = table["pythons"].index(minor) if minor in table["pythons"] else len(table["pythons"])
+    for line in lines:
+        last = table["last"].get(of_requirement(line), [])[column : column + 1]
+        try:
+            least = [
+                Version(clause.version.removesuffix(".*"))
+                for clause in (Requirement(line).specifier if last else ())
+                if clause.operator in {"==", ">=", "~=", ">"}
+            ]
+        except (InvalidRequirement, InvalidVersion):
+            continue
+        if any(version > Version(last[0]) for version in least):
+            yield line
+
+
 def fitted(
     lines: Sequence[str], minor: str, notes: list[str], floors: Mapping[str, str]
 ) -> list[str]:

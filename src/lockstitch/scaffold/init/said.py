@@ -515,11 +515,47 @@ def _of_text(
 
 
 def processes(repo: Repository) -> Iterator[Said]:
-    """Yield the processes of a Procfile as images: `web` serves, `release` runs before others."""
-    for said in _procfile(repo):
+    """Yield the processes of a Procfile as images: `web` serves, `release` runs before others.
+
+    Without one, those that the settings of a host start.
+    """
+    for said in [*_procfile(repo)] or _hosts(repo):
         if said.label != "release":
             web = said.label == "web"
             yield replace(said, label="serve" if web else said.label, serves=said.serves or web)
+
+
+def _hosts(repo: Repository) -> Iterator[Said]:
+    """Yield what hosts start: Render, Railway, Nixpacks, Fly and App Engine, by their settings."""
+    started: list[tuple[str, str, object]] = []
+    render = _yaml(repo.text("render.yaml") or "")
+    services = render.get("services") if isinstance(render, dict) else None
+    for each in services if isinstance(services, list) else ():
+        if isinstance(each, dict):
+            kind = {"web": "web", "pserv": "web"}.get(str(each.get("type")), str(each.get("name")))
+            folder = each.get("rootDir")
+            command = each.get("startCommand")
+            inside = (
+                f"cd {shlex.quote(folder)} && {command}" if isinstance(folder, str) else command
+            )
+            started.append(("render.yaml", kind, command and inside))
+    railway = repo.toml("railway.toml") or _yaml(repo.text("railway.json") or "")
+    deploy = railway.get("deploy") if isinstance(railway, dict) else None
+    if isinstance(deploy, dict):
+        name = "railway.toml" if repo.exists("railway.toml") else "railway.json"
+        started.append((name, "web", deploy.get("startCommand")))
+    started.append(
+        ("nixpacks.toml", "web", table(repo.toml("nixpacks.toml") or {}, "start").get("cmd"))
+    )
+    fly = table(repo.toml("fly.toml") or {}, "processes")
+    started += [("fly.toml", "web" if name == "app" else name, fly[name]) for name in fly]
+    engine = _yaml(repo.text("app.yaml") or "")
+    if isinstance(engine, dict) and "runtime" in engine:
+        started.append(("app.yaml", "web", engine.get("entrypoint")))
+    for name, label, text in started:
+        if isinstance(text, str):
+            at = (repo.text(name) or "").partition(text.split(" && ")[-1].split()[0])[0]
+            yield from _of_text(name, 1 + at.count("\n"), text, label)
 
 
 def _procfile(repo: Repository) -> Iterator[Said]:

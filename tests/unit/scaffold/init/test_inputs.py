@@ -640,3 +640,18 @@ def test_a_space_has_the_version_and_the_python_of_its_readme(tmp_path: Path) ->
     (tmp_path / "README.md").write_text("# sdk: gradio\nsdk_version: 4.44.0\n---\n")
     found = read_inputs(Folder(tmp_path), {}, SetupMetadata(), converts=False)
     assert found.python == ""
+
+
+def test_lists_of_a_model_of_mlflow_are_its_own(tmp_path: Path) -> None:
+    texts = {
+        "backend/requirements.txt": "fastapi\n",
+        "backend/model/MLmodel": "flavors: {}\n",
+        "backend/model/conda.yaml": "dependencies:\n- pip:\n  - mlflow==2.1\n",
+        "backend/model/requirements.txt": "mlflow==2.1\n",
+    }
+    assert inputs_of(tmp_path, texts).dependencies == ["fastapi"]
+
+
+def test_pins_that_need_a_newer_python_count_against_one(tmp_path: Path) -> None:
+    inputs = inputs_of(tmp_path, {"requirements.txt": "numpy==2.5.2\nscipy>=1.18\npandas==2.2.3\n"})
+    assert [inputs.old_pins(minor) for minor in ("3.11", "3.12", "3.13")] == [2, 0, 0]

@@ -1075,3 +1075,42 @@ def test_a_plan_is_no_program(path: str, lines: str, tmp_path: Path) -> None:
         tmp_path, {path: lines, "src/report.py": other, "tools/make_docs.py": other}
     )
     assert [image["command"] for image in images.values()] == [["python", "src/report.py"]]
+
+
+def test_what_code_imports_from_src_stays_in_src(tmp_path: Path) -> None:
+    texts = {
+        "requirements.txt": "fastapi\nuvicorn\n",
+        "src/ml/__init__.py": "",
+        "src/ml/config.py": "name = 'x'\n",
+        "api/main.py": (
+            "from fastapi import FastAPI\nfrom src.ml.config import name\napp = FastAPI()\n"
+        ),
+    }
+    images, _ = planned(tmp_path, texts)
+    assert images["serve"]["include"] == ["api/**/*.py", "src/ml/**/*.py"]
+    assert images["serve"]["command"][:2] == ["uvicorn", "api.main:app"]
+
+
+def test_what_a_host_starts_is_the_program(tmp_path: Path) -> None:
+    app = "from fastapi import FastAPI\napp = FastAPI()\n"
+    code = {"main.py": app, "web/app.py": app, "requirements.txt": "fastapi\nuvicorn\n"}
+    render = (
+        "services:\n  - type: web\n    rootDir: web\n"
+        "    startCommand: uvicorn app:app --host 0.0.0.0 --port 10000\n"
+    )
+    started = "uvicorn web.app:app --host 0.0.0.0 --port $PORT"
+    hosts = {
+        "render.yaml": render,
+        "railway.toml": f'[deploy]\nstartCommand = "{started}"\n',
+        "railway.json": f'{{"deploy": {{"startCommand": "{started}"}}}}',
+        "nixpacks.toml": f'[start]\ncmd = "{started}"\n',
+        "fly.toml": f'[processes]\napp = "{started}"\n',
+        "app.yaml": f"runtime: python311\nentrypoint: {started}\n",
+    }
+    for name, text in hosts.items():
+        images, _ = planned(tmp_path / name, {**code, name: text})
+        assert [*images] == ["serve"]
+        words = images["serve"]["command"]
+        assert (words[1], images["serve"].get("workdir", "")) in (
+            [("app:app", "web")] if name == "render.yaml" else [("web.app:app", "")]
+        )
