@@ -56,6 +56,10 @@ time = "1"
 engine = "slurm"
 array = "0-7"
 
+[tool.lockstitch.targets.again]
+engine = "slurm"
+requeue = true
+
 [tool.lockstitch.targets.squashed]
 engine = "slurm"
 runtime = "pyxis"
@@ -86,6 +90,13 @@ if what == "die" and rank == 1:
     os.kill(os.getpid(), signal.SIGKILL)
 if what == "die":
     time.sleep(300)
+if what == "again":
+    if os.environ["LOCKSTITCH_RESTARTS"] == "0":
+        with open("models/checkpoint", "w") as handle:
+            handle.write("epoch 7")
+        time.sleep(300)
+    print("goes on from", open("models/checkpoint").read())
+    sys.exit(0)
 if what == "sweep":
     number = os.environ["SLURM_ARRAY_TASK_ID"]
     print("rate", number)
@@ -334,6 +345,18 @@ def test_what_slurm_refuses_is_said_in_its_words(cluster: Cluster) -> None:
     assert done.returncode == 1
     assert "sbatch refused the job" in done.stderr
     assert "invalid partition" in done.stderr
+
+
+@pytest.mark.nightly
+def test_a_preempted_job_starts_again_with_its_checkpoint(cluster: Cluster) -> None:
+    running = cluster.start("run", "train", "--on", "again", "--", "again")
+    cluster.wait_for(running, 1)
+    number = cluster.slurm.ask("squeue", "-h", "-o", "%i").strip()
+    cluster.slurm.ask("scontrol", "requeue", number)
+    out, err = running.communicate(timeout=240)  # Slurm lets it wait for two minutes
+    assert running.returncode == 0, out + err
+    assert "goes on from epoch 7\n" in out
+    assert (cluster.root / "models" / "train.run.json").is_file()
 
 
 @pytest.mark.nightly
