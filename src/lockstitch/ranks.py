@@ -14,6 +14,7 @@ Standard library only, on any CPython from 3.8: the file also runs alone, beside
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import hashlib
 import hmac
@@ -515,50 +516,43 @@ def main(words: list[str]) -> int:
     Options: --env FILE, --report FILE, --allow NAME (many times), --timeout SECONDS, --ray, and
     with it --driver FILE, the facts of where a job was submitted.
     """
-    report_file, allowed, timeout, with_ray, driver = "", [], TIMEOUT, False, ""
-    while words and words[0] != "--":
-        if words[0] == "--ray":
-            with_ray, words = True, words[1:]
-            continue
-        option, value, words = words[0], words[1], words[2:]
-        if option == "--env":
-            _set(value)
-        elif option == "--report":
-            report_file = value
-        elif option == "--allow":
-            allowed.append(value)
-        elif option == "--timeout":
-            timeout = float(value)
-        elif option == "--driver":
-            driver = value
-    program = words[1:]
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--env", default="")
+    parser.add_argument("--report", default="")
+    parser.add_argument("--allow", action="append", default=[])
+    parser.add_argument("--timeout", type=float, default=TIMEOUT)
+    parser.add_argument("--ray", action="store_true")
+    parser.add_argument("--driver", default="")
+    end = words.index("--") if "--" in words else len(words)
+    options, program = parser.parse_args(words[:end]), words[end + 1 :]
+    timeout, allowed = options.timeout, tuple(options.allow)
+    if options.env:
+        _set(options.env)
     rank, size = _number(RANKS, 0), _number(SIZES, 1)
     os.environ.update(
         {"RANK": str(rank), "WORLD_SIZE": str(size), "LOCAL_RANK": str(_number(LOCALS, 0))}
     )
     started = time.monotonic()
     try:
-        everyone = _by_ray(timeout, driver) if with_ray else None
-        report = (
-            compare(everyone, tuple(allowed))
-            if everyone
-            else check(timeout=timeout, allowed=tuple(allowed))
-        )
+        if options.ray:
+            report = compare(_by_ray(timeout, options.driver), allowed)
+        else:
+            report = check(timeout=timeout, allowed=allowed)
     except RanksDiffer as error:
         return _refused(rank, f"{error}\nhint: {HINT}", DIFFER)
     except RankSilent as error:
         return _refused(rank, str(error), SILENT)
     if rank == 0:
-        who = f"nodes, the {report.ranks[0]['node']} among them" if with_ray else "ranks"
+        who = f"nodes, the {report.ranks[0]['node']} among them" if options.ray else "ranks"
         count = f"{len(report.ranks)} {who}"
         noted = f"; noted: {', '.join(sorted(report.differences))}" if report.differences else ""
         seconds = time.monotonic() - started
         sys.stderr.write(f"lockstitch: {count}, one environment ({seconds:.1f} s{noted})\n")
-        if report_file:
+        if options.report:
             document = {**report.document(), "fingerprint": report.ranks[0].get("fingerprint")}
-            with open(report_file + ".new", "w", encoding="utf-8") as handle:
+            with open(options.report + ".new", "w", encoding="utf-8") as handle:
                 json.dump(document, handle, sort_keys=True)
-            os.replace(report_file + ".new", report_file)
+            os.replace(options.report + ".new", options.report)
     sys.stderr.flush()
     if not program:
         return 0

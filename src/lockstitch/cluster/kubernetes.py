@@ -23,9 +23,6 @@ from lockstitch.webpage import plain
 
 PYTHON = "/app/.venv/bin/python"
 READER = "reader"  # a pod beside the manifests, which gives what a job's volume has
-_DRAIN = 5  # seconds that a server goes on while its endpoint is being removed
-_GRACE = 60  # seconds that it then has to end its requests
-_MOST = 10  # replicas of a server, at most
 # Ray's own `sh -c` and `bash`, and what KubeRay writes for them.
 _SHELL = ("bash", "coreutils", "dash", "grep", "wget")
 
@@ -116,25 +113,24 @@ def _documents(job: Job, reference: str) -> dict[str, dict[str, Any]]:
         check={} if spec.port or of_ray else check_files(),
         report=["--report", f"/app/{report_of(job)}"] if spec.outputs else [],
         allow=[word for each in target.allow for word in ("--allow", each)],
-        drain=_DRAIN,
-        grace=_GRACE,
-        most=max(_MOST, target.replicas),
         seconds=_seconds(target.time) if target.time else 0,
         **of_ray,
     )
     documents: dict[str, dict[str, Any]] = yaml.safe_load(text)
     del documents["common"]
     labels = {"app.kubernetes.io/name": name, "app.kubernetes.io/managed-by": "lockstitch"}
-    for document in documents.values():
-        own = document.pop("metadata", {})
-        metadata = {"name": name, "labels": labels, **own}
-        if target.namespace:
-            metadata["namespace"] = target.namespace
-        parts = {key: document.pop(key) for key in ("apiVersion", "kind")}
-        rest = dict(document)
-        document.clear()
-        document.update({**parts, "metadata": metadata, **rest})
-    return documents
+    about: dict[str, Any] = {"name": name, "labels": labels}
+    if target.namespace:
+        about["namespace"] = target.namespace
+    return {
+        file_name: {
+            "apiVersion": own.pop("apiVersion"),
+            "kind": own.pop("kind"),
+            "metadata": about | own.pop("metadata", {}),
+            **own,
+        }
+        for file_name, own in documents.items()
+    }
 
 
 def _user(job: Job) -> tuple[int, int]:
@@ -175,10 +171,5 @@ def _seconds(text: str) -> int:
     """Return a time of Slurm's form, `days-hours:minutes:seconds` or `minutes`, in seconds."""
     days, _, rest = text.rpartition("-")
     parts = [int(part) for part in rest.split(":")]
-    if days:
-        parts += [0] * (3 - len(parts))
-        hours, minutes, seconds = parts
-    else:
-        parts = [0] * (3 - len(parts)) + parts if len(parts) > 1 else [0, *parts, 0]
-        hours, minutes, seconds = parts
-    return int(days or 0) * 86400 + hours * 3600 + minutes * 60 + seconds
+    units = (3600, 60, 1) if days or len(parts) == 3 else (60, 1)
+    return int(days or 0) * 86400 + sum(n * unit for n, unit in zip(parts, units, strict=False))

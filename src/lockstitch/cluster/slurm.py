@@ -77,7 +77,8 @@ class Places:
 def script(job: Job, entry: Entry, places: Places) -> str:
     """Return the text of a job's script for sbatch."""
     here = '"$JOB"' if entry.runtime == "venv" else _JOB
-    options, enter = _enter(job, entry)
+    outputs = [name.rstrip("/") for name in job.spec.outputs]
+    binds = [f'"$PROJECT"/{shlex.quote(n)}:{shlex.quote(f"/app/{n}")}' for n in outputs]
     check = f"{shlex.quote(entry.python)} {here}/ranks.py --env {here}/env.json"
     check += f" --report {here}/{REPORT}"
     for name in job.target.allow:
@@ -91,41 +92,13 @@ def script(job: Job, entry: Entry, places: Places) -> str:
         memory=(memory or 0) // 1_000_000,
         places=places,
         log=f"{places.log}/{'job-%A-%a' if job.target.array else 'job-%j'}.log",
-        image=entry.image if entry.runtime in {"charliecloud", "apptainer", "pyxis"} else "",
-        outputs=[name.rstrip("/") for name in job.spec.outputs],
-        options=["--kill-on-bad-exit=1", "--export=ALL", *options],
-        enter=enter,
+        entry=entry,
+        outputs=outputs,
+        binds=[f'"$JOB":{_JOB}', *binds],
+        folder=f"/app/{job.spec.workdir}".rstrip("/"),
         check=check,
         command=shlex.join(job.command),
     )
-
-
-def _enter(job: Job, entry: Entry) -> tuple[list[str], list[str]]:
-    """Return the options of srun and the lines that enter the image."""
-    binds = [('"$JOB"', _JOB)]
-    for name in job.spec.outputs:
-        path = name.rstrip("/")
-        binds.append((f'"$PROJECT"/{shlex.quote(path)}', shlex.quote(f"/app/{path}")))
-    folder = shlex.quote(f"/app/{job.spec.workdir}".rstrip("/"))
-    gpus = job.target.gpus_per_node > 0
-    if entry.runtime == "charliecloud":
-        words = [f"--bind {source}:{target}" for source, target in binds]
-        clean = "ch-run --unset-env='PYTHON*' --unset-env='LD_*'"
-        return [], [clean, *words, f'--cd {folder} "$IMAGE" --']
-    if entry.runtime == "apptainer":
-        words = [f"--bind {source}:{target}" for source, target in binds]
-        nv = " --nv" if gpus else ""
-        return [], [f"apptainer exec --no-home{nv}", *words, f'--pwd {folder} "$IMAGE"']
-    if entry.runtime == "pyxis":
-        mounts = ",".join(f"{source}:{target}" for source, target in binds)
-        words = ['--container-image="$IMAGE"', f"--container-mounts={mounts}"]
-        return [*words, f"--container-workdir={folder}", "--no-container-mount-home"], []
-    if entry.runtime == "podman-hpc":
-        words = [f"-v {source}:{target}" for source, target in binds]
-        keep = "podman-hpc run --rm --userns=keep-id --network=host --env='SLURM*' --env='MASTER*'"
-        keep += " --env='LOCKSTITCH*'" + (" --gpu" if gpus else "")
-        return [], [keep, *words, f"-w {folder} --entrypoint= {shlex.quote(entry.image)}"]
-    return [f'--chdir="$PROJECT"/{shlex.quote(job.spec.workdir or ".")}'], []
 
 
 # --- a job
