@@ -204,10 +204,10 @@ def _own(session: Session) -> dict[str, Path]:
     lock = file.read(project.root)
     raise_all(make.stale_services(project, lock))
     locked = {each.name: each for each in lock.services}
-    made = {}
+    installed = {}
     for own in [locked[each.name] for each in project.stack.services]:
         if own.debian:
-            made[own.name] = tools.install_debian(
+            installed[own.name] = tools.install_debian(
                 session.store,
                 session.fetcher,
                 own.debian,
@@ -216,10 +216,10 @@ def _own(session: Session) -> dict[str, Path]:
                 session.progress,
             )
         else:
-            made[own.name] = tools.install_own(
+            installed[own.name] = tools.install_own(
                 session.store, own.packages, own.name, session.progress
             )
-    return made
+    return installed
 
 
 def _compose(session: Session, engine: engines.Engine, images: dict[str, Digest]) -> Compose:

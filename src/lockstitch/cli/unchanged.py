@@ -91,7 +91,7 @@ class Watch:
         self._recent = _contents(self._before.recent)
 
     def keep(
-        self, said: "Sequence[tuple[list[str], str]]", beside: "Sequence[str]", *, as_json: bool
+        self, talk: "Sequence[tuple[list[str], str]]", beside: "Sequence[str]", *, as_json: bool
     ) -> None:
         """Remember what a build that has nothing to do says; nothing where a file changed since.
 
@@ -115,7 +115,7 @@ class Watch:
             "seen": {"inputs": inputs.digest, "around": around.digest},
             "recent": {**(recent[0] or {}), **(recent[1] or {})},
         }
-        answer = {"images": _images(self._root).digest, "said": list(said), "json": as_json}
+        answer = {"images": _images(self._root).digest, "said": list(talk), "json": as_json}
         path = os.path.join(self._root, _FILE)
         builds = _builds(path, record) | {_key(self._words): answer}
         text = json.dumps(record | {"builds": builds}, sort_keys=True).encode()

@@ -163,10 +163,10 @@ class Container:
             [*words, self._image(engine), *command], env=env, hint=_hint(self.engine)
         )
         name = done.stdout.split()[-1]
-        said: list[str] = []
+        output: list[str] = []
 
         def seen(text: str) -> None:
-            said.append(text)
+            output.append(text)
             line(text)
 
         try:
@@ -174,7 +174,7 @@ class Container:
                 process.run([engine, "cp", f"{folder}/.", f"{name}:{place}"], env=env)
             start: list[str | Path] = [engine, "start", "--attach", name]
             code = process.follow(start, cwd=self.root, env=env, line=seen)
-            if code != 0 and any(_CANNOT_RUN in text.lower() for text in said):
+            if code != 0 and any(_CANNOT_RUN in text.lower() for text in output):
                 message = f"`{self.engine}` here runs no programs for {self.base.platform}"
                 hint = f"set DOCKER_HOST to an engine on {self.base.platform}, or install qemu's "
                 raise LockstitchError(message, hint=f"{hint}binfmt handlers: qemu-user-static")

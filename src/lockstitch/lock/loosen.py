@@ -17,29 +17,29 @@ _ROUNDS = 8
 _MOST = 40  # pins that are tried one by one
 
 
-def hint(project: Project, said: str, env: Mapping[str, str]) -> str:
+def hint(project: Project, conflict: str, env: Mapping[str, str]) -> str:
     """Return the change after which uv finds versions, or "": fewer Pythons, else fewer pins.
 
-    `said` is what uv said of the conflict. Each choice is locked in a folder of its own.
+    `conflict` is what uv said of the conflict. Each choice is locked in a folder of its own.
     """
     text = files.read_text(project.root / "pyproject.toml")
     pins = dict(_pins(toml(text)))
     narrow = f'requires-python = "=={project.python}.*"'
     wider = {pin: _loosened(pin) for pin in pins}
     loose: list[str] = []
-    while gone := [pin for pin in pins if pin not in loose and _is_absent(pin, said)]:
+    while gone := [pin for pin in pins if pin not in loose and _is_absent(pin, conflict)]:
         loose += gone
         wider |= {pin: wider[pin].replace(">=", "<=") for pin in gone}
-        said = _conflict(_changed(text, loose, wider), env)
-        if not said:
+        conflict = _conflict(_changed(text, loose, wider), env)
+        if not conflict:
             return _command(pins, loose, wider)
     if not _conflict(_REQUIRES.sub(narrow, text, count=1), env):
         return f"sed -i 's/^requires-python.*/{narrow}/' pyproject.toml && lockstitch lock"
     for _ in range(_ROUNDS):
-        named = [p for p in pins if p not in loose and _is_named(p, said)][:_MOST]
+        named = [p for p in pins if p not in loose and _is_named(p, conflict)][:_MOST]
         for each in (*([each] for each in named), named):
-            said = _conflict(_changed(text, [*loose, *each], wider), env)
-            if not said:
+            conflict = _conflict(_changed(text, [*loose, *each], wider), env)
+            if not conflict:
                 return _command(pins, _fewest(text, [*loose, *each], wider, env), wider)
         if not named:
             return ""
@@ -71,12 +71,13 @@ def pinned(project: Project, pin: str, env: Mapping[str, str]) -> str:
     return "" if _conflict(changed, env) else _command(pins, [*pins], wider)
 
 
-def _is_absent(pin: str, said: str) -> bool:
+def _is_absent(pin: str, conflict: str) -> bool:
     """Return whether uv says that the index has no such version."""
     match = _PIN.fullmatch(pin)
     version = re.escape(match[3]) if match else ""
     name = re.escape(normal(match[1])) if match else ""
-    return re.search(rf"no version of {name}(?:\[[^\]]*\])?=={version}\b(?!\.)", said) is not None
+    absent = rf"no version of {name}(?:\[[^\]]*\])?=={version}\b(?!\.)"
+    return re.search(absent, conflict) is not None
 
 
 def _fewest(
@@ -99,10 +100,10 @@ def _pins(document: Mapping[str, object]) -> Iterator[tuple[str, str]]:
         yield from ((line, group) for line in lines if _PIN.fullmatch(line))
 
 
-def _is_named(pin: str, said: str) -> bool:
+def _is_named(pin: str, conflict: str) -> bool:
     match = _PIN.fullmatch(pin)
     name = normal(match[1]) if match else ""
-    return re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w-])", said) is not None
+    return re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w-])", conflict) is not None
 
 
 def _loosened(pin: str) -> str:

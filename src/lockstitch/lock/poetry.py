@@ -40,8 +40,8 @@ def check(project: Project) -> None:
     """Raise LockstitchError when poetry.lock is missing or stale; needs no network."""
     done = _poetry("check", "--lock", cwd=project.root, check=False)
     if done.code != 0:
-        said = (done.stderr or done.stdout).strip()
-        message = f"`{LOCK}` does not fit pyproject.toml: {said:.500}"
+        output = (done.stderr or done.stdout).strip()
+        message = f"`{LOCK}` does not fit pyproject.toml: {output:.500}"
         raise LockstitchError(message, hint="lockstitch lock")
 
 

@@ -113,7 +113,7 @@ def build(unbuilt: Unbuilt, place: Place, resolve: Resolve) -> BuiltWheel:
         if first[1] != second[1]:
             raise _differs(source, first[1], second[1])
         filename, data = first
-        made = _made(data, tree)
+        generated = _made(data, tree)
     pure = _is_pure(filename)
     if not pure and not contained:
         _check_here(source, target)
@@ -132,7 +132,7 @@ def build(unbuilt: Unbuilt, place: Place, resolve: Resolve) -> BuiltWheel:
         compiler="" if pure else compiler,
         requires=requires,
         builder=place.container.engine if place.container and contained else "",
-        made=made,
+        made=generated,
     )
 
 
@@ -153,8 +153,8 @@ def _made(wheel: bytes, tree: Path) -> tuple[str, ...]:
     """
     own = {of_bytes(path.read_bytes()).hex for path in _files_of(tree)}
     found = _entries(wheel)
-    made = {name: digest for name, digest in found.items() if digest not in own}
-    rows = made | {"*": _rest(found, made)}
+    generated = {name: digest for name, digest in found.items() if digest not in own}
+    rows = generated | {"*": _rest(found, generated)}
     return tuple(f"{digest} {name}" for name, digest in rows.items())
 
 
@@ -165,8 +165,8 @@ def _entries(wheel: bytes) -> dict[str, str]:
         return {name: of_bytes(archive.read(name)).hex for name in names}
 
 
-def _rest(found: Mapping[str, str], made: Collection[str]) -> str:
-    rows = [[name, digest] for name, digest in found.items() if name not in made]
+def _rest(found: Mapping[str, str], generated: Collection[str]) -> str:
+    rows = [[name, digest] for name, digest in found.items() if name not in generated]
     return of_bytes(canonical_json(rows)).hex
 
 

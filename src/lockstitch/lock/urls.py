@@ -140,12 +140,12 @@ def _ask(
     done = _compile(pins, index, target, root)
     if done.code == 0:
         return _answer(done.stdout)
-    said = re.sub(r"//[^/@\s]*@", "//", done.stderr.strip() or done.stdout.strip())
-    if _NONE not in said:
-        message = f"uv could not ask the index for {len(pins)} packages\n{said[-2000:]}"
+    errors = re.sub(r"//[^/@\s]*@", "//", done.stderr.strip() or done.stdout.strip())
+    if _NONE not in errors:
+        message = f"uv could not ask the index for {len(pins)} packages\n{errors[-2000:]}"
         raise LockstitchError(message, hint=_CREDENTIALS)
     if len(pins) == 1:
-        reason = re.sub(r"^.*?cause: ", "", " ".join(said.split()).partition(" hint: ")[0])
+        reason = re.sub(r"^.*?cause: ", "", " ".join(errors.split()).partition(" hint: ")[0])
         message = f"`{pins[0].name} {pins[0].version}` has no wheel in the index: {reason[:600]}"
         problems.append(LockstitchError(message, hint=_CREDENTIALS))
         return {}

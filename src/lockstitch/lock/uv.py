@@ -389,20 +389,20 @@ def unsolved(what: str, output: str) -> LockstitchError:
         return LockstitchError(f"{what}: {message}", hint=hint)
     if "No solution found" in output:
         hint = "change the requirements that exclude each other in pyproject.toml"
-        said = " ".join(_CAUSE.sub("", line).strip() for line in lines[1:])
-        said = said.partition("hint: ")[0].strip()
-        if older := _OLDER.search(said):
+        conflict = " ".join(_CAUSE.sub("", line).strip() for line in lines[1:])
+        conflict = conflict.partition("hint: ")[0].strip()
+        if older := _OLDER.search(conflict):
             # The project takes in Pythons that it may never run on, and uv looks for all of them.
             hint = f'requires-python = ">={older[1]}" or higher in [project]'
-        if gone := _GONE.search(said):
+        if gone := _GONE.search(conflict):
             name = gone[1]
-            needed = re.search(rf"(?:project|:(\S+)) depends on {re.escape(name)}\b", said)
+            needed = re.search(rf"(?:project|:(\S+)) depends on {re.escape(name)}\b", conflict)
             group = f"--group {needed[1]} " if needed and needed[1] else ""
             message = f"{what}: the index has no `{name}`: it is withdrawn, or was never there"
             shows = f"`uv tree --frozen --invert --package {name}` shows what requires it"
             hint = f"uv remove {group}{name}" if needed else shows
-            return LockstitchError(f"{message}\n{said}", hint=hint)
-        return LockstitchError(f"{what}: {_CONFLICT}\n{said}", hint=hint)
+            return LockstitchError(f"{message}\n{conflict}", hint=hint)
+        return LockstitchError(f"{what}: {_CONFLICT}\n{conflict}", hint=hint)
     text = [_CAUSE.sub("  ", line).removeprefix("error: ") for line in lines[:_SHOWN]]
     return LockstitchError("\n".join([f"{what}:", *text]))
 

@@ -298,19 +298,19 @@ def _watched(seen: Callable[[str, str], None]) -> "dict[str, type[urllib3.HTTPCo
     from urllib3.connection import HTTPConnection, HTTPSConnection
     from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-    def checked(made: "socket.socket", host: str) -> "socket.socket":
+    def checked(sock: "socket.socket", host: str) -> "socket.socket":
         try:
-            seen(host, made.getpeername()[0])
+            seen(host, sock.getpeername()[0])
         except BaseException:
-            made.close()
+            sock.close()
             raise
-        return made
+        return sock
 
     class Timed(HTTPConnection):
         def _new_conn(self) -> "socket.socket":
-            made = checked(super()._new_conn(), self.host)
-            self._connecting.enter_context(_WATCH.over(made.fileno(), _CONNECTING))
-            return made
+            sock = checked(super()._new_conn(), self.host)
+            self._connecting.enter_context(_WATCH.over(sock.fileno(), _CONNECTING))
+            return sock
 
         def _tunnel(self) -> None:
             super()._tunnel()

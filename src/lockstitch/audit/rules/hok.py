@@ -394,8 +394,8 @@ def _has_no_target(repo: Repository, folder: str, hook: Hook) -> bool:
         return False
     mypy = table(repo.toml(beside(folder, "pyproject.toml")), "tool", "mypy")
     ini = (repo.text(beside(folder, n)) or "" for n in ("mypy.ini", ".mypy.ini", "setup.cfg"))
-    said = any(re.search(r"(?m)^(?:files|packages|modules)\s*=", text) for text in ini)
-    return not said and not mypy.keys() & {"files", "packages", "modules"}
+    targets = any(re.search(r"(?m)^(?:files|packages|modules)\s*=", text) for text in ini)
+    return not targets and not mypy.keys() & {"files", "packages", "modules"}
 
 
 class HOK007(Rule):
@@ -630,8 +630,8 @@ def _why_missing(repo: Repository, folder: str, hook: Hook, program: str) -> tup
     if lock is None or (in_venv and (venv / "bin" / program).exists()):
         return None
     if lock.kind == "poetry" and in_venv and not venv.exists():
-        said = table(repo.toml(beside(folder, "poetry.toml")), "virtualenvs").get("in-project")
-        if said is not True:
+        settings = table(repo.toml(beside(folder, "poetry.toml")), "virtualenvs")
+        if settings.get("in-project") is not True:
             hint = "poetry config --local virtualenvs.in-project true, then: poetry install"
             return "and Poetry makes its environment outside of the project", hint
     package = _package(program)
@@ -749,16 +749,16 @@ class HOK013(Rule):
         texts = [text for name in names if (text := repo.text(name))]
         scripts = [repo.text(name) or "" for name in ("Makefile", "justfile", "tox.ini")]
         scripts += [repo.text(name) or "" for name in ("noxfile.py", "tasks.py", "pyproject.toml")]
-        said = "\n".join(texts)
+        jobs = "\n".join(texts)
         for file in hook_files(repo):
             if "/" in file.path or not texts or not file.repos or re.search(r"(?m)^ci:", file.text):
                 continue
-            if not re.search(r"\b(?:pytest|pip|uv|poetry|python)\b", said):
+            if not re.search(r"\b(?:pytest|pip|uv|poetry|python)\b", jobs):
                 continue  # CI of something else
             tools = {basename(word) for _, hook in file.hooks() for word in _words(hook)[:3]}
             tools |= {hook.id for _, hook in file.hooks()}
-            by_make = re.search(r"\b(?:make|just|tox|nox|invoke|hatch)\b", said)
-            every = said + ("\n".join(scripts) if by_make else "")
+            by_make = re.search(r"\b(?:make|just|tox|nox|invoke|hatch)\b", jobs)
+            every = jobs + ("\n".join(scripts) if by_make else "")
             runs = re.search(r"pre-commit|\bprek\b", every)
             if not runs and not any(_names(tool, every) for tool in tools):
                 message = f"none of what `{file.path}` checks is run by CI (`{names[0]}`)"

@@ -100,9 +100,9 @@ def _gone(repo: Repository, image: ImageFile, source: str) -> tuple[str, str]:
         return "", ""
     folders = " or ".join(f"`{context.folder or '.'}`" for context in contexts)
     message = f"`{source}` is not there: COPY looks in {folders}"
-    made = _LOCKERS.get(posixpath.basename(path))
-    if made:
-        return message, f"{made}  # writes it; then commit it"
+    command = _LOCKERS.get(posixpath.basename(path))
+    if command:
+        return message, f"{command}  # writes it; then commit it"
     return message, "correct the path: it counts from the folder that is given to the build"
 
 

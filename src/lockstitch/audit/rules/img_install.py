@@ -426,8 +426,8 @@ def _early(repo: Repository, built: Built) -> Install | None:
             code = [recipes.has_code(repo, built.image, name) for name in copied.sources]
             if copied.origin or not copied.known or any(each is not False for each in code):
                 return None
-        made = any(call.program in {"mkdir", "touch", "git", "cp"} for call in step.calls)
-        if step.mounts("bind") or made or step.instruction.heredocs:
+        prepared = any(call.program in {"mkdir", "touch", "git", "cp"} for call in step.calls)
+        if step.mounts("bind") or prepared or step.instruction.heredocs:
             return None
         for install in step.installs:
             if _takes_project(found[1], step, install):

@@ -59,13 +59,13 @@ class IMG006(Rule):
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         for built in products(repo):
-            said = set()
+            told = set()
             for program in built.entry.started:
                 call = program.call
-                if (_path(built, program), call.program) in said:
+                if (_path(built, program), call.program) in told:
                     continue
                 if call.program == "uv" and (what := _installs(call, built)):
-                    said.add((_path(built, program), call.program))
+                    told.add((_path(built, program), call.program))
                     message = f"`uv run` installs at each start {what}"
                     hint = 'put .venv/bin on PATH and start the program: CMD ["uvicorn", …]'
                     yield self.finding(_path(built, program), program.line, message, hint=hint)
@@ -74,7 +74,7 @@ class IMG006(Rule):
                     message += " a package manager, which the image then has to hold"
                     hint = "put the environment's bin folder on PATH and start the program"
                     path = _path(built, program)
-                    said.add((path, call.program))
+                    told.add((path, call.program))
                     severity = Severity.WARNING
                     yield self.finding(path, program.line, message, hint=hint, severity=severity)
 

@@ -80,16 +80,16 @@ class LCK001(Rule):
 
     def _compiled(self, repo: Repository, path: str) -> Iterator[Finding]:
         listed = next((file for file in requirement_lists(repo) if file.path == path), None)
-        made = f"{path.removesuffix('.in')}.txt"
+        target = f"{path.removesuffix('.in')}.txt"
         entries = [e for e in listed.value.entries if e.name and not e.local] if listed else []
         loose = [entry for entry in entries if not entry.pinned]
-        if not loose or made in repo.name_set:
+        if not loose or target in repo.name_set:
             return  # what was made and is not pinned, LCK005 says
         beside_it = [graph.path for graph in locks_in(repo, folder_of(path))]
         if beside_it or _covered(folder_of(path), purpose.lock_names(repo), ()):
             return
-        message = f"`{path}` declares {len(entries)} dependencies and no `{made}` locks them"
-        hint = f"uv pip compile {path} --universal --generate-hashes -o {made}"
+        message = f"`{path}` declares {len(entries)} dependencies and no `{target}` locks them"
+        hint = f"uv pip compile {path} --universal --generate-hashes -o {target}"
         yield self.finding(path, loose[0].line, message, hint=hint)
 
 
@@ -527,5 +527,5 @@ def _direct(lines: list[str], line: int, own: set[str]) -> bool:
             break
         comment = text.partition("#")[2].strip().removeprefix("via").strip()
         via += [comment] if comment else []
-    said = [w for each in via for w in re.split(r",\s*", each)]
-    return not said or any("-r " in w or "(" in w or normal(w) in own for w in said)
+    origins = [w for each in via for w in re.split(r",\s*", each)]
+    return not origins or any("-r " in w or "(" in w or normal(w) in own for w in origins)

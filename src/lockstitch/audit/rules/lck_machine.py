@@ -131,9 +131,9 @@ class LCK008(Rule):
 def requires(repo: Repository, folder: str) -> str:
     """Return which Pythons a project allows, as specifiers; empty where it does not say."""
     document = repo.toml(beside(folder, "pyproject.toml"))
-    said = table(document, "project").get("requires-python")
-    if isinstance(said, str):
-        return said
+    asked = table(document, "project").get("requires-python")
+    if isinstance(asked, str):
+        return asked
     poetry = table(document, "tool", "poetry", "dependencies").get("python")
     text = poetry.strip() if isinstance(poetry, str) else ""
     caret = re.fullmatch(r"\^\s*3\.(\d{1,2})((?:\.\d+)*)", text)
@@ -162,10 +162,10 @@ def _pins(repo: Repository, folder: str) -> list[Pin]:
     """Return the statements of a folder's own files, the most important first."""
     pins = []
     path = beside(folder, "pyproject.toml")
-    said = table(repo.toml(path), "tool", "lockstitch").get("python")
-    if isinstance(said, str) and _VERSION.fullmatch(said):
+    version = table(repo.toml(path), "tool", "lockstitch").get("python")
+    if isinstance(version, str) and _VERSION.fullmatch(version):
         line = line_of_key(repo.text(path) or "", "tool", "lockstitch", "python") or 1
-        pins.append(Pin(path=path, line=line, version=said, what="[tool.lockstitch] python"))
+        pins.append(Pin(path=path, line=line, version=version, what="[tool.lockstitch] python"))
     for name in (".python-version", "runtime.txt"):
         path = beside(folder, name)
         lines = [x.strip() for x in repo.lines(path)] if path in repo.name_set else []
@@ -290,10 +290,10 @@ class LCK009(Rule):
                 if not wanted:
                     return
 
-    def _lacks(self, lock: Graph, name: str, packages: list[Package], said: str) -> Finding:
+    def _lacks(self, lock: Graph, name: str, packages: list[Package], marker: str) -> Finding:
         shown = ", ".join(f"{package.name} {package.version}" for package in packages[:_SHOWN])
         more = " …" if len(packages) > _SHOWN else ""
-        where = f", which `{said}` asks for" if said else ""
+        where = f", which `{marker}` asks for" if marker else ""
         verb = "has" if len(packages) == 1 else "have"
         message = f"{shown}{more} of `{lock.path}` {verb} no wheel for {name}{where}, and no source"
         hint = "choose a version or an index with such wheels; uv: required-environments"
@@ -317,8 +317,8 @@ def _built_in(repo: Repository, folder: str) -> list[Built]:
 def _platforms(repo: Repository, folder: str) -> dict[str, str]:
     """Return the Linux platforms that images are made for, each with where it is said."""
     path = beside(folder, "pyproject.toml")
-    said = table(repo.toml(path), "tool", "lockstitch").get("platforms")
-    found = {p: path for p in said if p in _MACHINES} if isinstance(said, list) else {}
+    listed = table(repo.toml(path), "tool", "lockstitch").get("platforms")
+    found = {p: path for p in listed if p in _MACHINES} if isinstance(listed, list) else {}
     for built in _built_in(repo, folder):
         platform = built.stage.platform
         if platform is not None and not platform.unknown and platform.text in _MACHINES:

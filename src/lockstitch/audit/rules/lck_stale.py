@@ -61,8 +61,8 @@ class LCK002(Rule):
         pyproject = repo.toml(path)
         header = (repo.text(lock.path) or "").partition("\n")[0]
         if pyproject is not None and stale.fits_poetry(pyproject, lock.document, header) is False:
-            said = str(table(lock.document, "metadata").get("content-hash"))
-            message = f"the content-hash {said[:12]}… of `{lock.path}` is not that of `{path}`"
+            digest = str(table(lock.document, "metadata").get("content-hash"))
+            message = f"the content-hash {digest[:12]}… of `{lock.path}` is not that of `{path}`"
             yield self.finding(lock.path, 1, message, hint="poetry lock")
 
     def _compiled(self, repo: Repository, lock: Graph) -> Iterator[Finding | Skip]:

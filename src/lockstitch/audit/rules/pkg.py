@@ -109,8 +109,8 @@ def _below(text: str, line: int, wanted: str) -> int:
     return line + line_of_text(text.splitlines()[line - 1 :], wanted) - 1
 
 
-def _line_of_key(text: str, said: str) -> int:
-    parts = said.split("`")
+def _line_of_key(text: str, error: str) -> int:
+    parts = error.split("`")
     return line_of_key(text, *parts[1].split(".")) or 1 if len(parts) > 1 else 1
 
 

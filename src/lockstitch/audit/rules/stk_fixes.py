@@ -228,23 +228,23 @@ def to_env_file(repo: Repository, file: File[Compose]) -> Fix:
     if path in (repo.tracked or ()):
         return ()
     there = {e.name: e.value for e in dotenv(repo.text(path) or "", {})}
-    made: dict[str, str] = {}
+    secrets: dict[str, str] = {}
     text, edits = file.text, list[Edit]()
     for service, password in _of_file(file):
         secret = password.secret
         if password.path != file.path or not _PLAIN_SECRET.fullmatch(secret):
             continue
         name = _variable(file, service, password)
-        if {**there, **made}.get(name, secret) != secret:
+        if {**there, **secrets}.get(name, secret) != secret:
             name = re.sub(r"\W", "_", f"{service.name}_{name}").upper()
-        if {**there, **made}.get(name, secret) != secret:
+        if {**there, **secrets}.get(name, secret) != secret:
             continue
         edit = _swap(file.path, text, password, f"${{{name}:?{_ASK}}}", [*edits])
         if edit:
             edits.append(edit)
-            made[name] = secret
-    added = {name: value for name, value in made.items() if name not in there}
-    if not edits or not _only_swapped(text, edits, made):
+            secrets[name] = secret
+    added = {name: value for name, value in secrets.items() if name not in there}
+    if not edits or not _only_swapped(text, edits, secrets):
         return ()
     own = [_appended(repo, path, "".join(f"{name}={value}\n" for name, value in added.items()))]
     if not is_git_ignored(repo, path):
@@ -289,13 +289,13 @@ def _swap(path: str, text: str, password: Password, new: str, taken: Sequence[Ed
     return None
 
 
-def _only_swapped(text: str, edits: Sequence[Edit], made: Mapping[str, str]) -> bool:
+def _only_swapped(text: str, edits: Sequence[Edit], secrets: Mapping[str, str]) -> bool:
     """Return whether the document means the same with what is in `.env` as it did before."""
 
     def meant(value: str) -> str:
-        for name, secret in made.items():
+        for name, secret in secrets.items():
             value = value.replace(f"${{{name}:?{_ASK}}}", secret)
-        return _DEFAULT.sub(lambda match: match[2] if match[1] in made else match[0], value)
+        return _DEFAULT.sub(lambda match: match[2] if match[1] in secrets else match[0], value)
 
     return yaml_edits.leaves_equal(text, edits, meant)
 

@@ -249,8 +249,8 @@ def _steps(
 ) -> Iterator[str]:
     """Yield the steps of a build."""
     for name, titles in builder.pending(specs, layout).items():
-        made = f"make {', '.join(titles)}" if titles else "make no layer: all are there"
-        yield f"build {name}: {made}"
+        layers = f"make {', '.join(titles)}" if titles else "make no layer: all are there"
+        yield f"build {name}: {layers}"
     if options.output:
         yield f"write {options.output}"
     if options.load is not None:
@@ -486,9 +486,9 @@ def _lines(image: Built) -> Iterator[str]:
     yield from (f"warning: {note}" for note in image.notes)
     size = sum(layer.facts.size for layer in image.image.layers)
     layers = f"{len(image.image.layers)} layers"
-    made = f"{image.made} made" if image.made else "none made"
+    recent = f"{image.made} made" if image.made else "none made"
     full = shown(sizes.unpacked(image.image))
-    yield f"{image.name}: {full}, {shown(size)} compressed, {layers}, {made}"
+    yield f"{image.name}: {full}, {shown(size)} compressed, {layers}, {recent}"
 
 
 def _line(image: Built) -> str:
@@ -520,13 +520,13 @@ def _remember(
         return
     again = [replace(image, made=0, fresh=False, notes=image.lasting) for image in built]
     # No lines about progress, or about waiting for another command.
-    said = [([line for line in lines if line.startswith(("warning: ", "note: "))], "")]
+    talk = [([line for line in lines if line.startswith(("warning: ", "note: "))], "")]
     if as_json:
-        said.append(([], as_text([_document(image, None) for image in again])))
+        talk.append(([], as_text([_document(image, None) for image in again])))
     else:
-        said += [([*_lines(image)], _line(image)) for image in again]
+        talk += [([*_lines(image)], _line(image)) for image in again]
     with contextlib.suppress(OSError):
-        watch.keep(said, [str(path) for path in beside], as_json=as_json)
+        watch.keep(talk, [str(path) for path in beside], as_json=as_json)
 
 
 def _document(built: Built, published: Published | None) -> dict[str, object]:

@@ -44,8 +44,8 @@ def run(options: argparse.Namespace) -> int:
     addresses = control.addresses(folder)
     if options.json:
         backups = [str(path) for path in started.backups]
-        said = {"new": started.new, "addresses": addresses, "backups": backups}
-        print_json({**said, "logins": control.logins(folder)})
+        document = {"new": started.new, "addresses": addresses, "backups": backups}
+        print_json({**document, "logins": control.logins(folder)})
         return 0
     for name, (wanted, port) in sorted(started.moved.items()):
         say(f"port {wanted} is taken: `{name}` is on {port}")

@@ -103,11 +103,11 @@ def prepare(options: Options) -> Prepared:
         message = f"nothing that can be tried here differs between `{words[0]}` and `{words[1]}`"
         message = "\n".join([message, *sides.untried(ends, everything=True)])
         raise LockstitchError(message, hint=f"lockstitch diff {shlex.join(words)} --all")
-    made = Environments(folder.resolve(), extras, pythons)
-    path = _outcomes_file(ends, made, reading, options)
+    envs = Environments(folder.resolve(), extras, pythons)
+    path = _outcomes_file(ends, envs, reading, options)
     bench = CommandBench(
         ends=ends,
-        environments=made,
+        environments=envs,
         command=options.rest,
         folder=folder.resolve(),
         metric=reading,
@@ -161,11 +161,11 @@ def _contents(both: tuple[Side, Side], folder: Path) -> sides.Contents:
     return found
 
 
-def _outcomes_file(ends: Ends, made: Environments, reading: MetricSource, options: Options) -> Path:
+def _outcomes_file(ends: Ends, envs: Environments, reading: MetricSource, options: Options) -> Path:
     everything = frozenset(cause.label for cause in ends.causes)
     both = (frozenset[str](), everything)
     known = {
-        "environments": [made.path(ends.wanted(mixture)).name for mixture in both],
+        "environments": [envs.path(ends.wanted(mixture)).name for mixture in both],
         "variables": [ends.variables(mixture) for mixture in both],
         "files": [_digests(ends.files(mixture)) for mixture in both],
         "causes": sorted(everything),

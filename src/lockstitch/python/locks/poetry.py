@@ -135,14 +135,14 @@ def _edges(needs: Table) -> list[Dependency]:
     for name in needs:
         value = needs.raw(name)
         for form in value if isinstance(value, list) else [value]:
-            said = table(form)
-            marker = said.get("markers")
+            edge = table(form)
+            marker = edge.get("markers")
             edges.append(
                 Dependency(
                     name=normal(name),
                     marker=marker if isinstance(marker, str) else "",
-                    extras=tuple(normal(extra) for extra in texts(said.get("extras"))),
-                    optional=bool(said.get("optional")),
+                    extras=tuple(normal(extra) for extra in texts(edge.get("extras"))),
+                    optional=bool(edge.get("optional")),
                 )
             )
     return edges

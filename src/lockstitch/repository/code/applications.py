@@ -97,15 +97,15 @@ def code_of(path: str, text: str) -> Code | None:
 
 def applications(
     code: Code,
-    made: Mapping[str, str] | None = None,
+    factories: Mapping[str, str] | None = None,
     fields: Mapping[str, ast.expr] = MappingProxyType({}),
 ) -> list[Application]:
     """Return the applications of a file, the most likely one first.
 
-    `made` are functions of other files that return applications: dotted name to kind; `fields`
+    `factories` are functions of other files that return applications: dotted name to kind; `fields`
     are what attributes of settings are worth.
     """
-    found = [*_assigned(code, made or {}), *_factories(code)]
+    found = [*_assigned(code, factories or {}), *_factories(code)]
     found += _started(code) if not any(application.by != "celery" for application in found) else []
     port = _port(code, fields)
     return [
@@ -122,7 +122,7 @@ def applications(
     ]
 
 
-def _assigned(code: Code, made: Mapping[str, str]) -> Iterator[Application]:
+def _assigned(code: Code, factories: Mapping[str, str]) -> Iterator[Application]:
     """Yield the applications that names at the top of a file stand for."""
     own = {function.name: kind for function, kind in _makers(code)}
     for node in _top(code.tree.body):
@@ -143,7 +143,7 @@ def _assigned(code: Code, made: Mapping[str, str]) -> Iterator[Application]:
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
         name = next((target.id for target in targets if isinstance(target, ast.Name)), "")
         called = dotted(value.func, code.names)
-        kind = _kind(code, value) or own.get(called, "") or made.get(called, "")
+        kind = _kind(code, value) or own.get(called, "") or factories.get(called, "")
         kind = kind or _bound(code, value) or _guessed(code, name)
         if kind and name:
             yield Application(kind=kind, path=code.path, line=node.lineno, name=name)
@@ -393,8 +393,8 @@ def health_of_parts(code: Code, codes: Iterable[Code]) -> str:
         module, _, router = dotted(call.args[0], code.names).lstrip(".").rpartition(".")
         for other in codes:
             if module and f".{_module_of(other)}".endswith(f".{module}"):
-                made = dict(_assigned_names(other)).get(router)
-                own = _prefix(made) if isinstance(made, ast.Call) else None
+                value = dict(_assigned_names(other)).get(router)
+                own = _prefix(value) if isinstance(value, ast.Call) else None
                 if own is not None:
                     whole = f"{at}{own}" if way == "include_router" else at or own
                     routes = _routes(other, {router: whole}) | routes
@@ -448,9 +448,9 @@ def _owners(code: Code, application: Application) -> dict[str, str]:
     for call in _calls(code):
         way = call.func.attr if isinstance(call.func, ast.Attribute) else ""
         router = getattr(call.args[0], "id", "") if call.args else ""
-        made = values.get(router)
-        if way in {"include_router", "register_blueprint"} and isinstance(made, ast.Call):
-            at, own = _prefix(call), _prefix(made)
+        child = values.get(router)
+        if way in {"include_router", "register_blueprint"} and isinstance(child, ast.Call):
+            at, own = _prefix(call), _prefix(child)
             if at is not None and own is not None:
                 # A prefix of Flask's `register_blueprint` stands in place of the blueprint's own.
                 owners[router] = f"{at}{own}" if way == "include_router" else at or own

@@ -47,10 +47,10 @@ class Lack:
 def backend(document: Mapping[str, Any]) -> str:
     """Return the name of the build backend: hatchling, setuptools, poetry, uv, flit, or ""."""
     build = table(document, "build-system")
-    said = build.get("build-backend")
-    if said is None and build:
+    name = build.get("build-backend")
+    if name is None and build:
         return "setuptools"
-    first = said.partition(".")[0].partition(":")[0] if isinstance(said, str) else ""
+    first = name.partition(".")[0].partition(":")[0] if isinstance(name, str) else ""
     known = {"uv_build": "uv", "flit_core": "flit"}
     kept = first if first in {"hatchling", "setuptools", "poetry"} else ""
     return "" if "backend-path" in build else known.get(first, kept)
@@ -73,8 +73,8 @@ def not_found(repo: Repository, folder: str, document: Mapping[str, Any]) -> Ite
         case "uv":
             yield from _uv(repo, folder, table(tool, "uv", "build-backend"), name)
         case "flit":
-            said = table(tool, "flit", "module").get("name", name.replace("-", "_"))
-            yield from _flit(repo, folder, str(said))
+            module = table(tool, "flit", "module").get("name", name.replace("-", "_"))
+            yield from _flit(repo, folder, str(module))
 
 
 def _hatchling(
@@ -147,10 +147,10 @@ def _missing(repo: Repository, folder: str, listed: object, tool: str) -> Iterat
             yield Lack(message=f"{tool} is told to take `{each}`, which is not there", hint=hint)
 
 
-def _setuptools(repo: Repository, folder: str, said: Mapping[str, Any]) -> Iterator[Lack]:
-    packages = said.get("packages")
+def _setuptools(repo: Repository, folder: str, options: Mapping[str, Any]) -> Iterator[Lack]:
+    packages = options.get("packages")
     if isinstance(packages, list):
-        where = table(said, "package-dir")
+        where = table(options, "package-dir")
         root = str(where.get("", ""))
         for package in packages:
             if (
@@ -163,7 +163,7 @@ def _setuptools(repo: Repository, folder: str, said: Mapping[str, Any]) -> Itera
         return
     setup = repo.text(beside(folder, "setup.py")) or ""
     config = repo.text(beside(folder, "setup.cfg")) or ""
-    own = any(key in said for key in ("packages", "py-modules", "package-dir", "ext-modules"))
+    own = any(key in options for key in ("packages", "py-modules", "package-dir", "ext-modules"))
     if own or _SETUP_SAYS.search(setup) or re.search(r"(?m)^(?:packages|py_modules)\s*=", config):
         return
     if repo.is_folder(beside(folder, "src")):
@@ -211,9 +211,9 @@ def _poetry(repo: Repository, folder: str, poetry: Mapping[str, Any], name: str)
         yield Lack(message=message, hint=hint)
 
 
-def _uv(repo: Repository, folder: str, said: Mapping[str, Any], name: str) -> Iterator[Lack]:
-    root, module = said.get("module-root", "src"), said.get("module-name")
-    if said.get("namespace") is True or not isinstance(root, str):
+def _uv(repo: Repository, folder: str, options: Mapping[str, Any], name: str) -> Iterator[Lack]:
+    root, module = options.get("module-root", "src"), options.get("module-name")
+    if options.get("namespace") is True or not isinstance(root, str):
         return
     names = module if isinstance(module, list) else [module or normal(name).replace("-", "_")]
     for each in names:

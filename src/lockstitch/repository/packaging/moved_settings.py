@@ -102,15 +102,15 @@ def _checked(
     move = Move(source=source, keys=keys, target=target)
     renamed = {key: (names or {}).get(key, key) for key in keys}
     wanted = _expected(document, source, target, renamed)
-    made = _made(text, source, target, renamed)
-    if wanted is None or made is None:
+    moved = _made(text, source, target, renamed)
+    if wanted is None or moved is None:
         return move
     try:
-        same = tomllib.loads(made) == wanted
+        same = tomllib.loads(moved) == wanted
     except (ValueError, RecursionError):
         return move
-    kept = _comments(text) == _comments(made)
-    return replace(move, text=made) if same and kept else move
+    kept = _comments(text) == _comments(moved)
+    return replace(move, text=moved) if same and kept else move
 
 
 def _comments(text: str) -> list[str]:

@@ -44,10 +44,10 @@ def broken(text: str) -> tuple[int, str] | None:
     except RecursionError:
         return 1, "it is nested too deep"
     except ValueError as error:
-        said = str(error)
-        place = _PLACE.search(said)
+        message = str(error)
+        place = _PLACE.search(message)
         line = int(place[1]) if place and place[1] else max(1, len(text.splitlines()))
-        return line, _PLACE.sub("", said).strip()
+        return line, _PLACE.sub("", message).strip()
     return None
 
 
@@ -133,20 +133,20 @@ def _requires(listed: object, path: tuple[str, ...]) -> Iterator[Wrong]:
             yield Wrong(message, path, "as in numpy>=2.1 (PEP 508)", str(each))
 
 
-def _python(said: object) -> Iterator[Wrong]:
+def _python(asked: object) -> Iterator[Wrong]:
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
     try:
-        if said is not None:
-            SpecifierSet(said if isinstance(said, str) else "^")
+        if asked is not None:
+            SpecifierSet(asked if isinstance(asked, str) else "^")
     except InvalidSpecifier:
-        message = f"`project.requires-python` is `{said!s:.80}`, not a version range"
+        message = f"`project.requires-python` is `{asked!s:.80}`, not a version range"
         yield Wrong(message, ("project", "requires-python"), '">=3.11"')
 
 
 def _license(project: Mapping[str, Any]) -> Iterator[Wrong]:
-    said = project.get("license")
-    if not isinstance(said, str):
+    expression = project.get("license")
+    if not isinstance(expression, str):
         return
     from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 
@@ -154,13 +154,13 @@ def _license(project: Mapping[str, Any]) -> Iterator[Wrong]:
     listed = classifiers if isinstance(classifiers, list) else []
     both = next((each for each in listed if str(each).startswith("License ::")), None)
     if both:
-        message = f"`project.license` is `{said:.80}` and a classifier says `{both}`"
+        message = f"`project.license` is `{expression:.80}` and a classifier says `{both}`"
         hint = "take the classifier out: build backends refuse both (PEP 639)"
         yield Wrong(message, ("project", "classifiers"), hint, str(both))
     try:
-        canonicalize_license_expression(said)
+        canonicalize_license_expression(expression)
     except InvalidLicenseExpression:
-        message = f"`project.license` is `{said:.80}`, no SPDX expression"
+        message = f"`project.license` is `{expression:.80}`, no SPDX expression"
         yield Wrong(message, ("project", "license"), 'as in "MIT" or "Apache-2.0" (PEP 639)')
 
 

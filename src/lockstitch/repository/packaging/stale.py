@@ -24,8 +24,8 @@ def fits_poetry(pyproject: Document, lock: Document, header: str = "") -> bool |
     The hash is a sha256 of JSON (poetry/packages/locker.py). Poetry 2.0 added the [project]
     table to it and 2.3 the dependency groups; `header`, the lock's first line, names the version.
     """
-    said = table(lock, "metadata").get("content-hash")
-    if not isinstance(said, str):
+    digest = table(lock, "metadata").get("content-hash")
+    if not isinstance(digest, str):
         return None
     match = _VERSION.search(header)
     version = (int(match[1]), int(match[2])) if match else (0, 0)
@@ -40,7 +40,7 @@ def fits_poetry(pyproject: Document, lock: Document, header: str = "") -> bool |
         texts = [json.dumps(each, sort_keys=True) for each in contents]
     except (TypeError, RecursionError):  # a date, which Poetry cannot write either
         return None
-    return said in {hashlib.sha256(text.encode()).hexdigest() for text in texts}
+    return digest in {hashlib.sha256(text.encode()).hexdigest() for text in texts}
 
 
 def _content(project: Document, groups: Document, poetry: Document) -> dict[str, Any]:
@@ -58,8 +58,8 @@ def _content(project: Document, groups: Document, poetry: Document) -> dict[str,
 def dynamic(pyproject: Document) -> bool:
     """Return whether only a build can tell what a project depends on."""
     project = table(pyproject, "project")
-    said = project.get("dynamic")
-    listed = said if isinstance(said, list) else []
+    fields = project.get("dynamic")
+    listed = fields if isinstance(fields, list) else []
     if not project:
         return bool(table(pyproject, "build-system"))
     return any(each in listed for each in ("dependencies", "optional-dependencies"))

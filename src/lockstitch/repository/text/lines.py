@@ -77,7 +77,7 @@ def with_table(
     lead = "" if text.endswith("\n") or not text else newline
     added = lead + newline + "".join(f"{line}{newline}" for line in lines)
     try:
-        wanted, made = tomllib.loads(text), tomllib.loads(text + added)
+        wanted, parsed = tomllib.loads(text), tomllib.loads(text + added)
     except ValueError:
         return None
     below: Any = wanted
@@ -86,7 +86,7 @@ def with_table(
     if not isinstance(below, dict) or below.keys() & values.keys():
         return None
     below.update(values)
-    return Edit(path=path, start=len(text), end=len(text), text=added) if made == wanted else None
+    return Edit(path=path, start=len(text), end=len(text), text=added) if parsed == wanted else None
 
 
 def line_of_key(text: str, *path: str) -> int:
