@@ -44,6 +44,7 @@ _WRITTEN = re.compile(
 _RUN_FOLDER = re.compile(r"(?m)^[ \t]+dir[ \t]*:[ \t]*[\"']?([\w-]+)(?:/.*)?$")
 _MADE = re.compile(r"_version(?:__)?\.py$|_pb2(?:_grpc)?\.py$")  # by a build
 _RUNS = re.compile(r"(?:.*/)?(?:mlflow\.db$|mlruns/)")
+_WORKERS = frozenset({"rq", "arq", "dramatiq"})  # which import what a task names
 _STORE = "bentoml-store"  # the folder of the project that is BENTOML_HOME
 _SENTENCE = re.compile(r"[.,:;!?] |(?: [^ ]+){4}")  # words for people, and no name of a folder
 _COMMAND = re.compile(r"(?:python3?|bash|sh|pip|git|cp|mv|rm|docker|java|make|spark-submit) ")
@@ -104,6 +105,8 @@ class _Reader:
         if program.folder and program.kind == "django":
             modules |= self._below(program.folder)
             self._take_django()
+        if program.command[0] in _WORKERS and not program.path:
+            modules |= self._below(program.workdir or ".")
         uses = [
             (m, use)
             for m in sorted(modules)
@@ -563,6 +566,9 @@ class _Reader:
         for name, value in self._program.env.items():
             if database := SQLITE.fullmatch(value):
                 self._output(posixpath.dirname(database["path"]), f"`{name}`")
+        for word in self._program.command:
+            if database := SQLITE.fullmatch(word):
+                self._beside(database["path"], "its command")
 
     def _write(self, uses: Sequence[tuple[str, PathUse]]) -> None:
         unknown = [

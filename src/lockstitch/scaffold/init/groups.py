@@ -46,7 +46,8 @@ class Users:
     def _take(self, image: str, program: Program) -> None:
         command = ("python", program.path) if program.kind == "console" else program.command
         entry = entry_of(command, program.env, program.workdir)
-        if entry is None:
+        if entry is None:  # `rq worker` is of rq, whatever it imports
+            self._images.setdefault(of_requirement(program.command[0]), set()).add(image)
             return
         for each in follow(self._found.tree, entry):
             name = of_requirement(distribution_of(each.top))

@@ -73,6 +73,7 @@ _SCRIPTS = (
 _REQUIRED = re.compile(
     r"required=True|add_argument\(\s*[\"']\w|sys\.argv\[[1-9]|click\.argument"
     r"|typer\.Argument\(\.\.\.|\.group\(|add_subparsers\(|LightningCLI\(|mark_flags?_as_required"
+    r"|(?s:\.command\(.*\.command\()"
 )
 # A script that is there to be copied, by its name.
 _SAMPLE = re.compile(r"(?:^|_)(?:templates?|samples?|examples?|boilerplate|skeleton)(?:_|$)")
@@ -377,6 +378,9 @@ class _Finder:
 
     def _of_dockerfile(self, each: Said) -> Program | None:
         words, env = list(each.words), dict(each.env)
+        if not words:
+            self.notes.append(f"`{each.source}` starts `{each.label:.80}`: without an image")
+            return None
         if any("$" in word for word in words):
             self.notes.append(
                 f"`{each.source}`: its command has a variable that nobody sets: left out"
@@ -445,7 +449,7 @@ class _Finder:
                 )
                 for words in each.before
                 for step in [tuple(self._from(root, words))]
-                if (first := self._file_of(step, env, root) or self._migrations(step))
+                if (first := self._migrations(step) or self._file_of(step, env, root))
                 and (django or first != path)
             )
             or (django.before if django and not root else ()),

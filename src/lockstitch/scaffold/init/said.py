@@ -59,7 +59,7 @@ _STARTERS = frozenset(
         "celery",
     }
     | {"bentoml", "chainlit", "panel", "sanic", "litestar", "daphne", "granian", "serve"}
-    | {"waitress-serve", "torchrun", "accelerate", "dash"}
+    | {"waitress-serve", "torchrun", "accelerate", "dash", "rq", "arq", "dramatiq", "mlflow"}
 )
 _OURS = re.compile(  # variables of a Dockerfile that say nothing to a program
     r"(?:PIP|POETRY|UV|CONDA|PDM|DEBIAN|APT|BUILD)_.*|PATH|LANG|LC_ALL|TZ|HOME|PYTHONUNBUFFERED"
@@ -87,7 +87,7 @@ class Said:
     """One command, with paths from the repository's folder, and what else is said about it."""
 
     source: str  # file:line
-    words: tuple[str, ...]
+    words: tuple[str, ...]  # none, and the command in `label`, where it is not understood
     folder: str = ""  # of the repository, in which it runs
     label: str = ""  # of the image, target, stage or service
     port: int = 0
@@ -121,6 +121,9 @@ def images(repo: Repository) -> Iterator[Said]:
             said = _said(file, built, started, label, use)
             if said is not None:
                 yield said
+            elif started:
+                shown = shlex.join((started[-1].program, *started[-1].words))
+                yield Said(source=f"{file.path}:{started[-1].line}", words=(), label=shown)
 
 
 def _starts(file: ImageFile, built: Built) -> Iterator[tuple[str, list[Call], Use | None]]:
@@ -222,7 +225,9 @@ def _said(
     )
     exposed = _exposed(built)
     words = _words(chosen, exposed, built.state.env)
-    env = _env(where, built.state.env)
+    exported = (word for each in calls if each.program == "export" for word in each.words)
+    given = {name: value for word in exported for name, _, value in [word.partition("=")] if value}
+    env = _env(where, {**built.state.env, **given})
     here = where.repository(folder)
     if (root := where.root_of(words, env, folder)) and "PYTHONPATH" not in env:
         env["PYTHONPATH"] = f"/app/{root}"
@@ -305,6 +310,8 @@ def _starter(each: Call) -> bool:
         return "run" in each.words
     if each.program == "python" and not each.words:
         return False  # `command -v python` asks whether it is there
+    if each.program == "mlflow":
+        return each.words[:1] in (("server",), ("ui",))
     return each.program in _STARTERS and "-c" not in each.words[:1]
 
 
@@ -414,14 +421,12 @@ class _Places:
                 if self._repo.exists(found):
                     return found
         # The folder itself may be made of several that are copied into it, each by its name.
-        for source, target in self._copied:
-            if target.startswith(path.rstrip("/") + "/"):
-                rest = target.removeprefix(path.rstrip("/") + "/")
-                if source == rest:
-                    return ""
-                if source.endswith(f"/{rest}"):
-                    return source.removesuffix(f"/{rest}")
-        return None
+        inner = path.rstrip("/") + "/"
+        pairs = [(s, t.removeprefix(inner)) for s, t in self._copied if t.startswith(inner)]
+        # A list of requirements may be from anywhere: the code says more.
+        pairs.sort(key=lambda pair: _is_unwanted(pair[0]))
+        roots = ((source, f"/{source}".removesuffix(f"/{rest}")) for source, rest in pairs)
+        return next((root.strip("/") for source, root in roots if root != f"/{source}"), None)
 
     def translated(self, words: tuple[str, ...], folder: str) -> tuple[str, ...]:
         """Return words with the paths of the image as those of the repository."""
@@ -458,10 +463,14 @@ class _Places:
         """Return the globs of the files and folders that are copied one by one."""
         found = []
         for source, _ in self._copied:
-            base = posixpath.basename(source).lower()
-            if source and base.partition(".")[0].partition("-")[0] not in _UNWANTED:
+            if source and not _is_unwanted(source):
                 found.append(f"{source}/**" if self._repo.is_folder(source) else source)
         return tuple(dict.fromkeys(found))
+
+
+def _is_unwanted(path: str) -> bool:
+    base = posixpath.basename(path).lower()
+    return base.partition(".")[0].partition("-")[0] in _UNWANTED
 
 
 def _glob(pattern: str) -> str:
