@@ -566,7 +566,11 @@ class _Reader:
         for name, value in self._program.env.items():
             if database := SQLITE.fullmatch(value):
                 self._output(posixpath.dirname(database["path"]), f"`{name}`")
-        for word in self._program.command:
+        for word in self._program.command[1:]:
+            path = posixpath.normpath(posixpath.join(self._program.workdir, word))
+            inside = [name for name in self._all if name.startswith(f"{path}/")]
+            if inside and all(posixpath.basename(name).startswith(".git") for name in inside):
+                self._output(path, "its command")
             if database := SQLITE.fullmatch(word):
                 self._beside(database["path"], "its command")
 

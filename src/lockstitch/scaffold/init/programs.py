@@ -105,7 +105,12 @@ _NEEDED: Mapping[str, Mapping[str, str]] = {
     "django": {"django": "django"},
 }
 _ENV: Mapping[str, Mapping[str, str]] = {
-    "gradio": {"GRADIO_SERVER_NAME": "0.0.0.0", "GRADIO_ANALYTICS_ENABLED": "False"},  # noqa: S104 -- in a container
+    # Some versions look for Node with `which`, which no base has.
+    "gradio": {
+        "GRADIO_SERVER_NAME": "0.0.0.0",  # noqa: S104 -- in a container
+        "GRADIO_ANALYTICS_ENABLED": "False",
+        "GRADIO_NODE_PATH": "node",
+    },
     "dash": {"HOST": "0.0.0.0"},  # noqa: S104 -- in a container
     # The code of an image does not change, and its watcher goes through all packages.
     "streamlit": {

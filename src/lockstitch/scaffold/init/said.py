@@ -701,6 +701,8 @@ def _entry_points(path: str, text: str) -> Iterator[Said]:
 def _makefiles(repo: Repository, own: AbstractSet[str]) -> Iterator[Said]:
     for name in ("Makefile", "makefile", "GNUmakefile", "justfile", "Justfile"):
         values, target = {"PYTHON": "python"}, ""
+        first: dict[str, list[str]] = {}  # what each target needs to be made before
+        found: list[Said] = []
 
         def known(match: re.Match[str], values: Mapping[str, str] = values) -> str:
             return values.get(match[1] or match[2], match[0])
@@ -708,13 +710,22 @@ def _makefiles(repo: Repository, own: AbstractSet[str]) -> Iterator[Said]:
         for number, line in enumerate(repo.lines(name), 1):
             text = _VARIABLE.sub(known, line.strip().lstrip("@-"))
             given = _GIVEN.fullmatch(text.replace(":=", "=", 1))
-            match = re.match(r"([\w./-]+)[^:=]*:(?!=)", line)
+            match = re.match(r"([\w./-]+)[^:=]*:(?!=)([^#]*)", line)
             if line[:1].isspace():
-                yield from _of_text(name, number, text, target, own) if text else ()
+                found += _of_text(name, number, text, target, own) if text else ()
             elif given:
                 values[given[1]] = given[2].strip("\"'")
             elif match:
                 target = match[1]
+                first.setdefault(target, []).extend(match[2].split())
+        for said in found:
+            paths = {word for word in said.words if _is_path(word) and not word.endswith(".py")}
+            before = [o for o in found if o.label in first.get(said.label, ())]
+            after = [o for o in found if said.label in first.get(o.label, ())]
+            # What a target names that the ones before it name too is made there.
+            needs = sorted(paths.intersection(word for o in before for word in o.words))
+            makes = sorted(paths.intersection(word for o in after for word in o.words))
+            yield replace(said, needs=tuple(needs), makes=tuple(makes))
 
 
 def _tasks(repo: Repository, own: AbstractSet[str]) -> Iterator[Said]:

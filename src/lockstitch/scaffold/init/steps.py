@@ -125,9 +125,8 @@ class _Chain:
 
     def _missing(self, contents: Contents) -> list[str]:
         """Return the files that a program reads, does not make itself, and are missing."""
-        repo = self._found.repo
         read = [name for name in contents.program.reads if not name.endswith(".py")]
-        absent = [name for name in read if not (repo.exists(name) or repo.is_folder(name))]
+        absent = [name for name in read if not _is_there(self._found, name)]
         return [n for n in dict.fromkeys([*contents.absent, *absent]) if not _makes(contents, n)]
 
     def _makers(self, name: str, waiting: Sequence[Contents]) -> list[Contents] | None:
@@ -145,6 +144,12 @@ class _Chain:
             else:
                 return [*chain, each]
         return None
+
+
+def _is_there(found: Found, name: str) -> bool:
+    """Return whether a file is there, or a folder with more in it than `.gitkeep`."""
+    inside = (n for n in found.repo.every_name if n == name or n.startswith(f"{name}/"))
+    return any(not posixpath.basename(each).startswith(".git") for each in inside)
 
 
 def _makes(contents: Contents, name: str) -> bool:
