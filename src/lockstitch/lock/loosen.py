@@ -58,6 +58,13 @@ def pinned(project: Project, pin: str, env: Mapping[str, str]) -> str:
     }
     wider = dict.fromkeys(pins, pin)
     changed = _changed(text, [*pins], wider)
+    constraints = texts(table(toml(text), "tool", "uv").get("constraint-dependencies"))
+    bound = [each for each in constraints if (m := _PIN.fullmatch(each)) and normal(m[1]) == name]
+    if bound and not pins:
+        edit = f"s/{re.escape(bound[0])}/{pin}/"
+        changed = _changed(text, bound, dict.fromkeys(bound, pin))
+        command = f"{shlex.join(['sed', '-i', edit, 'pyproject.toml'])} && lockstitch lock"
+        return "" if _conflict(changed, env) else command
     if not pins:  # something else asks for it
         import tomlkit
 

@@ -35,6 +35,7 @@ _FILES = re.compile(r"^(?:wheels|sdist|vcs|directory|archive) = ", re.MULTILINE)
 _FILE_URL = re.compile(r'url = "file://(?P<path>/[^"]*)"')
 _FILE_INDEX = re.compile(r'index = "file://')
 _CONFLICT = "no versions fit together"
+_UNBUILT = re.compile(r"Failed to build `([\w.-]+)==([^`]+)`")
 _CAUSE = re.compile(r"\s+(?:cause|Caused by): ")
 _UNSENT = re.compile(r"error sending request for url \((\S+?)\)")
 _OLDER = re.compile(r"requested Python version \([^)]*\) does not satisfy Python>=(\d+\.\d+)")
@@ -101,6 +102,9 @@ def lock(project: Project, *, upgrade: Sequence[str] | None) -> None:
 
             env = _environment(**_python(project))
             error.hint = loosen.hint(project, error.message, env) or error.hint
+        elif match := _UNBUILT.search(error.message):
+            unbuilt = Unbuilt(name=match[1], version=match[2], kind="sdist", artifact="")
+            error.hint = with_wheel(project, unbuilt) or error.hint
         raise
 
 

@@ -1,7 +1,9 @@
 """What to type where pins exclude each other: a choice that uv was seen to lock."""
 
+import io
 import shlex
 import subprocess
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -111,3 +113,32 @@ def test_fewer_pythons_come_before_other_versions(tmp_path: Path) -> None:
 def test_a_conflict_without_pins_says_what_excludes_what(tmp_path: Path) -> None:
     hint = refused(tmp_path, ["alpha<2", "beta"])
     assert hint == "change the requirements that exclude each other in pyproject.toml"
+
+
+def test_a_constraint_that_does_not_build_is_changed_by_a_command(tmp_path: Path) -> None:
+    project = made(tmp_path, ["gamma==2.0"])
+    path = tmp_path / "pyproject.toml"
+    constrained = '[tool.uv]\nconstraint-dependencies = ["alpha==1.5"]\n'
+    path.write_text(path.read_text().replace("[tool.uv]\n", constrained))
+    unbuilt = Unbuilt(name="alpha", version="1.5", kind="sdist", artifact="sha256:00")
+    hint = uv.with_wheel(project, unbuilt)
+    command = r"sed -i 's/alpha==1\.5/alpha==2.0/' pyproject.toml"
+    assert hint == f"{command} && lockstitch lock"
+    subprocess.run(shlex.split(command), cwd=tmp_path, check=True)
+    uv.lock(load(tmp_path), upgrade=None)
+    assert '"alpha==2.0"' in path.read_text()
+
+
+def test_a_pin_that_uv_cannot_build_comes_with_one_that_has_a_wheel(tmp_path: Path) -> None:
+    project = made(tmp_path, ["alpha==1.5"])
+    own = '[build-system]\nrequires = []\nbuild-backend = "b"\nbackend-path = ["."]\n'
+    broken = io.BytesIO()
+    with tarfile.open(fileobj=broken, mode="w:gz") as archive:
+        for name, text in (("PKG-INFO", "Name: alpha"), ("pyproject.toml", own), ("b.py", "1 / 0")):
+            member = tarfile.TarInfo(f"alpha-1.5/{name}")
+            member.size = len(text)
+            archive.addfile(member, io.BytesIO(text.encode()))
+    (tmp_path / "links/alpha-1.5.tar.gz").write_bytes(broken.getvalue())
+    with pytest.raises(LockstitchError) as caught:
+        uv.lock(project, upgrade=None)
+    assert caught.value.hint == "uv add --frozen alpha==2.0 && lockstitch lock"
