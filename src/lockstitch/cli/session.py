@@ -65,11 +65,11 @@ def cache_size() -> int | None:
     text = environ.get("LOCKSTITCH_CACHE_SIZE")
     if not text:
         return None
-    found = size.parse(text)
-    if found is None:
+    parsed = size.parse(text)
+    if parsed is None:
         message = f"`LOCKSTITCH_CACHE_SIZE` is `{text:.40}`, not a size such as `20GB`"
         raise LockstitchError(message, hint="export LOCKSTITCH_CACHE_SIZE=20GB")
-    return found
+    return parsed
 
 
 def open_session(options: argparse.Namespace) -> Session:

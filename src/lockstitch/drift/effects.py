@@ -144,13 +144,13 @@ def _aside(both: Collection[Fingerprint]) -> frozenset[str]:
 def _reached(
     needs: Mapping[str, set[str]], start: Collection[str], closed: Collection[str]
 ) -> frozenset[str]:
-    found, waiting = set(start), list(start)
+    reached, waiting = set(start), list(start)
     while waiting:
         for need in needs.get(waiting.pop(), ()):
-            if need not in found and need not in closed:
-                found.add(need)
+            if need not in reached and need not in closed:
+                reached.add(need)
                 waiting.append(need)
-    return frozenset(found)
+    return frozenset(reached)
 
 
 def required_by(

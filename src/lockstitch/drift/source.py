@@ -204,11 +204,11 @@ def _revisions(word: str, where: Context) -> list[tuple[str, git.Revision]]:
     name, _, revision = word.rpartition("@")
     tried = [(after, before)] if after else []
     tried += [(name, revision)] if name and locks.is_lock(name) else []
-    found = []
+    revisions = []
     for path, named in [*tried, ("", word)]:
         known = git.revision(where.folder, named) if named else None
-        found += [(path, known)] if known else []
-    return found
+        revisions += [(path, known)] if known else []
+    return revisions
 
 
 def _of_revision(name: str, revision: git.Revision, where: Context) -> Fingerprint:
@@ -236,11 +236,11 @@ def graph(where: Context) -> Fingerprint | None:
 
 def words(folder: Path) -> frozenset[str]:
     """Return the words of a folder's code: what its known changes concern."""
-    found: set[bytes] = set()
+    names: set[bytes] = set()
     for file in files.walk(folder):
         if file.name.endswith((".py", ".ipynb")) and file.size <= _LARGEST:
-            found |= {*re.findall(rb"[A-Za-z_]\w+", file.path.read_bytes())}
-    return frozenset(word.decode() for word in found)
+            names |= {*re.findall(rb"[A-Za-z_]\w+", file.path.read_bytes())}
+    return frozenset(word.decode() for word in names)
 
 
 def differences(before: Fingerprint, after: Fingerprint, where: Context) -> list[Difference]:

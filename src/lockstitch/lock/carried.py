@@ -57,11 +57,11 @@ def fetch(wheel: BuiltWheel, client: Client, place: str) -> bytes | None:
 
 def reference(place: str) -> Reference:
     """Return the repository that `wheels` names, or raise LockstitchError for a tag or digest."""
-    found = Reference.parse(place)
-    if found.tag or found.digest:
+    parsed = Reference.parse(place)
+    if parsed.tag or parsed.digest:
         message = f"`wheels = '{place}'` names an image, and wheels need a whole repository"
-        raise LockstitchError(message, hint=f'wheels = "{found.name}"')
-    return found
+        raise LockstitchError(message, hint=f'wheels = "{parsed.name}"')
+    return parsed
 
 
 def held(wheel: BuiltWheel, store: Store) -> bytes:

@@ -150,11 +150,13 @@ def _requirements(text: str) -> Pins:
 
 def between(old: State, new: State) -> list[Change]:
     """Return everything that differs, packages first, each kind sorted by name."""
-    found = []
+    changes = []
     for name, before, after in _moved(old.packages, new.packages):
         touched = _touched(name, old, new)
-        found.append(Change(what="package", name=name, before=before, after=after, images=touched))
-    known = {change.name for change in found}
+        changes.append(
+            Change(what="package", name=name, before=before, after=after, images=touched)
+        )
+    known = {change.name for change in changes}
     same = sorted({name for pins in new.images.values() for name in pins} - known)
     for name in same:  # the version is the same, a file of it is not
         touched = _touched(name, old, new)
@@ -168,14 +170,14 @@ def between(old: State, new: State) -> list[Change]:
                 images=touched,
                 membership=_membership(name, touched, old, new),
             )
-            found.append(change)
-    found.sort(key=lambda change: change.name)
-    found += _plain(ELSEWHERE, old.elsewhere, new.elsewhere)
-    found += _plain("build requirement", old.build, new.build)
+            changes.append(change)
+    changes.sort(key=lambda change: change.name)
+    changes += _plain(ELSEWHERE, old.elsewhere, new.elsewhere)
+    changes += _plain("build requirement", old.build, new.build)
     for platform in sorted({*old.debian, *new.debian}):
-        found += _debian(platform, old, new)
-    found += _plain("service", old.services, new.services)
-    return found + _plain("tool", old.tools, new.tools)
+        changes += _debian(platform, old, new)
+    changes += _plain("service", old.services, new.services)
+    return changes + _plain("tool", old.tools, new.tools)
 
 
 def _plain(what: str, old: Pins, new: Pins) -> list[Change]:

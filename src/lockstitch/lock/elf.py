@@ -63,15 +63,15 @@ class Passing:
     def __getitem__(self, part: slice) -> bytes:
         """Return a part of the file; raises KeyError for what was not kept."""
         start, stop, _ = part.indices(self._size)
-        found = bytearray()
+        data = bytearray()
         while start < stop:
             at = bisect(self._starts, start) - 1
             piece = self._parts[at][start - self._starts[at] : stop - self._starts[at]]
             if not piece:
                 raise KeyError(start)
-            found += piece
+            data += piece
             start += len(piece)
-        return bytes(found)
+        return bytes(data)
 
 
 File = bytes | mmap.mmap | Passing
@@ -102,10 +102,10 @@ def _headers(data: File) -> list[tuple[Any, ...]]:
 def _dynamic(data: bytes) -> range:
     """Return where the dynamic section is, by the first bytes of a file."""
     try:
-        found = next(h for h in _headers(data) if h[0] == _DYNAMIC)
+        header = next(h for h in _headers(data) if h[0] == _DYNAMIC)
     except (struct.error, StopIteration):
         return range(0)
-    return range(found[2], found[2] + min(found[5], 16 * _MOST))
+    return range(header[2], header[2] + min(header[5], 16 * _MOST))
 
 
 def _needs(data: File) -> Needs:

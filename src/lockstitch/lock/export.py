@@ -110,10 +110,10 @@ def bill(
     asks = first[0].ref if first else subject.ref
     graph[subject.ref] = [*(each.ref for each in first), *(each.ref for each in system)]
     graph[asks] = [*graph.get(asks, []), *(refs[name] for name in direct)]
-    found = sbom.document(
+    document = sbom.document(
         subject, [*first, *packages.values(), *system], graph, created=created(wheels, base)
     )
-    return sbom.dumps(found)
+    return sbom.dumps(document)
 
 
 def needs(project: Project, spec: ImageSpec, target: Target) -> dict[str, set[str]] | None:

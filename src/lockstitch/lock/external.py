@@ -23,11 +23,11 @@ def is_given(project: Project) -> bool:
 def locks(project: Project) -> tuple[str, ...]:
     """Return the names of the locks, and of the files that they name with `-r`."""
     named = {image.lock or project.lock for image in project.images} - {""}
-    found = set(named)
+    names = set(named)
     for name in named:
         if name.endswith(".txt") and (project.root / name).is_file():
-            found.update(requirements.sources(project.root, name))
-    return tuple(sorted(found))
+            names.update(requirements.sources(project.root, name))
+    return tuple(sorted(names))
 
 
 def version() -> str:
@@ -80,17 +80,17 @@ def export_image(project: Project, image: ImageSpec, target: Path, bases: Sequen
         message = f"`tool.lockstitch.images.{image.name}` has groups, and `{name}` knows none"
         hint = f'name a file of its own: lock = "requirements-{image.name}.txt"'
         raise LockstitchError(message, hint=hint)
-    found = {}
+    resolved = {}
     for base in bases:
         machine = base.target()
         if is_pylock:
             wheels = pylock.select(text, machine, name, groups=image.groups, extras=image.extras)
-            found[base.platform] = [urls.without_credentials(wheel) for wheel in wheels]
+            resolved[base.platform] = [urls.without_credentials(wheel) for wheel in wheels]
         else:
             pins = requirements.pins(project.root, name, machine)
             known = urls.known(project.root, machine)
-            found[base.platform] = urls.resolve(pins, machine, project.root, known=known)
+            resolved[base.platform] = urls.resolve(pins, machine, project.root, known=known)
     if not is_pylock:
         for note in requirements.ignored(text, name):
             say(f"note: {note}")
-    files.write_text(target, urls.dumps(found, project.python))
+    files.write_text(target, urls.dumps(resolved, project.python))

@@ -45,7 +45,7 @@ def digest(project: Project) -> Digest:
     """
     document = project.document
     metadata = document.get("project", {})
-    found: dict[str, Any] = {
+    inputs: dict[str, Any] = {
         "project": {key: metadata.get(key) for key in _PROJECT},
         "groups": document.get("dependency-groups"),
         "build": document.get("build-system"),
@@ -55,17 +55,17 @@ def digest(project: Project) -> Digest:
         "platforms": sorted(project.platforms),
         "images": {i.name: [*i.groups, "", *i.extras] for i in project.images},
     }
-    found |= {"system": project.packages} if project.packages else {}
+    inputs |= {"system": project.packages} if project.packages else {}
     packages = {i.name: i.package for i in project.images if i.package}
-    found |= {"packages": packages} if packages else {}
+    inputs |= {"packages": packages} if packages else {}
     members = _members(project)
-    found |= {"members": members} if members else {}
+    inputs |= {"members": members} if members else {}
     given = {i.name: i.lock or project.lock for i in project.images}
-    found |= {"locks": given} if any(given.values()) else {}
-    found |= {"build-requires": project.build_extra} if project.build_extra else {}
+    inputs |= {"locks": given} if any(given.values()) else {}
+    inputs |= {"build-requires": project.build_extra} if project.build_extra else {}
     if project.builder != "host":
-        found |= {"builder": [project.builder, *project.build_packages]}
+        inputs |= {"builder": [project.builder, *project.build_packages]}
     poetry = document.get("tool", {}).get("poetry")
-    found |= {"poetry": poetry} if poetry else {}
-    text = json.dumps(found, sort_keys=True, separators=(",", ":"), default=str)
+    inputs |= {"poetry": poetry} if poetry else {}
+    text = json.dumps(inputs, sort_keys=True, separators=(",", ":"), default=str)
     return of_bytes(stripped(text).encode())

@@ -152,9 +152,9 @@ def _made(wheel: bytes, tree: Path) -> tuple[str, ...]:
     The others, as files of a source are known by its own hash, are one row under the name `*`.
     """
     own = {of_bytes(path.read_bytes()).hex for path in _files_of(tree)}
-    found = _entries(wheel)
-    generated = {name: digest for name, digest in found.items() if digest not in own}
-    rows = generated | {"*": _rest(found, generated)}
+    entries = _entries(wheel)
+    generated = {name: digest for name, digest in entries.items() if digest not in own}
+    rows = generated | {"*": _rest(entries, generated)}
     return tuple(f"{digest} {name}" for name, digest in rows.items())
 
 
@@ -165,8 +165,8 @@ def _entries(wheel: bytes) -> dict[str, str]:
         return {name: of_bytes(archive.read(name)).hex for name in names}
 
 
-def _rest(found: Mapping[str, str], generated: Collection[str]) -> str:
-    rows = [[name, digest] for name, digest in found.items() if name not in generated]
+def _rest(entries: Mapping[str, str], generated: Collection[str]) -> str:
+    rows = [[name, digest] for name, digest in entries.items() if name not in generated]
     return of_bytes(canonical_json(rows)).hex
 
 
@@ -220,11 +220,11 @@ def _other_entries(wheel: BuiltWheel, data: bytes) -> str:
     """Return which files of a wheel are not those that were locked, as the end of a sentence."""
     wanted = {name: digest for digest, _, name in (row.partition(" ") for row in wheel.made)}
     try:
-        found = _entries(data)
+        entries = _entries(data)
     except (*DAMAGE, zipfile.BadZipFile, NotImplementedError):
         return ", which is no wheel"
-    found["*"] = _rest(found, wanted)
-    other = [f"`{name}`" for name, digest in wanted.items() if found.get(name) != digest]
+    entries["*"] = _rest(entries, wanted)
+    other = [f"`{name}`" for name, digest in wanted.items() if entries.get(name) != digest]
     other = [_COPIED if name == "`*`" else name for name in other]
     verb = "differs" if len(other) == 1 and _COPIED not in other else "differ"
     return f": {first_of(other, _ENTRIES)} {verb}" if other else ""
@@ -246,8 +246,8 @@ def folder_wheel(locked: LockedFolder, target: Target, root: Path, store: Store)
     variable, no file beside the folder. Raises LockstitchError when its backend fails.
     """
     tree, minor = root / locked.path, target.minor
-    found = [(str(path.relative_to(tree)), *_facts(path)) for path in _files_of(tree)]
-    key = of_bytes(repr([_FORM, os.fspath(tree.resolve()), minor, locked.requires, found]).encode())
+    facts = [(str(path.relative_to(tree)), *_facts(path)) for path in _files_of(tree)]
+    key = of_bytes(repr([_FORM, os.fspath(tree.resolve()), minor, locked.requires, facts]).encode())
     record = store.record("folders", key.hex)
     if isinstance(record, dict) and store.read_again(Digest.parse(record["digest"])):
         filename, digest = record["filename"], Digest.parse(record["digest"])

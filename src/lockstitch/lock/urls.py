@@ -176,14 +176,14 @@ def _compile(
 
 
 def _answer(text: str) -> dict[str, list[LockedWheel]]:
-    found: dict[str, list[LockedWheel]] = {}
+    wheels: dict[str, list[LockedWheel]] = {}
     for package in pylock.read(text, _ANSWER).packages:
         for wheel in package.wheels:
             if wheel.sha256 and wheel.url.startswith(("https://", "http://")):
                 file = _wheel(package.name, package.version, wheel)
-                found.setdefault(package.name, []).append(file)
-        found.setdefault(package.name, [])
-    return found
+                wheels.setdefault(package.name, []).append(file)
+        wheels.setdefault(package.name, [])
+    return wheels
 
 
 def _wheel(name: str, version: str, wheel: File) -> LockedWheel:

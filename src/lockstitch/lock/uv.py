@@ -64,8 +64,8 @@ def workspace(root: Path) -> Path:
             document = toml(files.read_text(path)) if path.is_file() else {}
         except (LockstitchError, ValueError, RecursionError):  # not ours to judge
             continue
-        found = table(document, "tool", "uv", "workspace")
-        if found and (folder == root or _names(found, folder, root)):
+        settings = table(document, "tool", "uv", "workspace")
+        if settings and (folder == root or _names(settings, folder, root)):
             return folder
     return root
 
@@ -359,9 +359,9 @@ def _absolute(value: object, root: Path) -> object:
     return value
 
 
-def _replaced(before: Sequence[str], found: Sequence[str]) -> Iterator[LockstitchError]:
+def _replaced(before: Sequence[str], after: Sequence[str]) -> Iterator[LockstitchError]:
     """Yield an error for each pin of which the index has other files than the lock named."""
-    now = {pin: set(hashes) for pin, *hashes in (line.split(" --hash=") for line in found)}
+    now = {pin: set(hashes) for pin, *hashes in (line.split(" --hash=") for line in after)}
     for pin, *hashes in (line.split(" --hash=") for line in before):
         gone = sorted(set(hashes) - now.get(pin, set(hashes)))
         if gone:

@@ -167,16 +167,16 @@ def passwords_in(text: str, name: str) -> list[LockstitchError]:
     uv strips what an index's own address holds, but keeps what a dependency's address or an
     index's pages do.
     """
-    found: dict[str, int] = {}
+    lines: dict[str, int] = {}
     for number, line in enumerate(text.splitlines(), 1):
         for match in _WITH_USER.finditer(line):
             if match["password"] or len(match["user"]) >= _TOKEN:
-                found.setdefault(match["host"], number)
+                lines.setdefault(match["host"], number)
     hint = "take it out of the dependency's address in pyproject.toml, or out of the index's "
     hint += "pages, and give it in ~/.netrc; then lockstitch lock"
     return [
         LockstitchError(f"line {number} of `{name}` would hold a password of `{host}`", hint=hint)
-        for host, number in found.items()
+        for host, number in lines.items()
     ]
 
 

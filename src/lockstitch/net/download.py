@@ -108,8 +108,8 @@ class Fetcher:
                 return 0
             return int(text) if text.isdecimal() else 0
 
-        found = threads.run(urls, once, parallel=_PARALLEL)
-        return {url: size for url, size in zip(urls, found, strict=True) if size}
+        answers = threads.run(urls, once, parallel=_PARALLEL)
+        return {url: size for url, size in zip(urls, answers, strict=True) if size}
 
     def open(self, url: str) -> "RemoteFile":
         """Return a file of a server of which only what is read is fetched.

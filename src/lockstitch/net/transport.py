@@ -347,11 +347,11 @@ def _watched(seen: Callable[[str, str], None]) -> "dict[str, type[urllib3.HTTPCo
 def is_private(address: str) -> bool:
     """Return whether an IP address is of this machine, a private network or no single host."""
     try:
-        found = ipaddress.ip_address(address.partition("%")[0])
+        parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return False
-    mapped = getattr(found, "ipv4_mapped", None)
-    return is_private(str(mapped)) if mapped else not found.is_global or found.is_multicast
+    mapped = getattr(parsed, "ipv4_mapped", None)
+    return is_private(str(mapped)) if mapped else not parsed.is_global or parsed.is_multicast
 
 
 def _named_private(host: str) -> bool:

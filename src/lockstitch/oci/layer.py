@@ -138,10 +138,10 @@ def oci_type(media_type: str) -> str:
 
     Raises LockstitchError for layers that no registry gives away, and for what is no layer.
     """
-    found = _DOCKER.get(media_type, media_type)
-    if found not in {TAR, GZIP, ZSTD}:
+    known = _DOCKER.get(media_type, media_type)
+    if known not in {TAR, GZIP, ZSTD}:
         raise LockstitchError(f"a layer of the type `{media_type:.100}`", hint="use another base")
-    return found
+    return known
 
 
 def arrange(entries: Iterable[Entry], *, root: str = "") -> list[Entry]:

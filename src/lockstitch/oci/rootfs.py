@@ -182,8 +182,8 @@ class RootFs(Generic[T]):
                 waiting += reversed(node.target.split("/"))
                 continue
             real.append(part)
-        found = "/".join(real)
-        return found if not found or found in self._nodes else None
+        place = "/".join(real)
+        return place if not place or place in self._nodes else None
 
     def file(self, path: str) -> Node[T] | None:
         """Return the regular file that a path leads to, or None."""

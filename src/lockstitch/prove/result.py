@@ -89,28 +89,28 @@ def lines(result: Result) -> Iterator[str]:
         yield from _training(name, first, results, result.tolerance)
 
 
-def _build(found: Compared) -> Iterator[str]:
-    yield f"build, varied: {', '.join(found.varied)}"
-    for image, digest in found.images.items():
+def _build(compared: Compared) -> Iterator[str]:
+    yield f"build, varied: {', '.join(compared.varied)}"
+    for image, digest in compared.images.items():
         one, other = digest["here"], digest["there"]
         state = "same" if one == other else "DIFFERS"
         yield f"  {image:<12} {state:<8} {one[: 7 + _SHOWN]}" + (
             "" if one == other else f" here, {other[: 7 + _SHOWN]} there"
         )
-    yield from (f"  lock         DIFFERS  {name}" for name in found.locks)
-    yield from (f"  plan         DIFFERS  {title}" for title in found.plans)
-    for image, differences in found.differences.items():
+    yield from (f"  lock         DIFFERS  {name}" for name in compared.locks)
+    yield from (f"  plan         DIFFERS  {title}" for title in compared.plans)
+    for image, differences in compared.differences.items():
         yield from (f"  {image}: {difference}" for difference in differences)
-    yield from (f"  cause: {cause}" for cause in found.causes)
-    yield from (f"  {note}" for note in found.notes)
+    yield from (f"  cause: {cause}" for cause in compared.causes)
+    yield from (f"  {note}" for note in compared.notes)
 
 
-def _against(found: Against) -> Iterator[str]:
-    yield f"{found.image} against {found.reference}"
-    yield f"  {'same' if found.equal else 'DIFFERS'}: {found.here} here"
-    if not found.equal:
-        yield f"           {found.there} there"
-    yield from (f"  {difference}" for difference in found.differences)
+def _against(against: Against) -> Iterator[str]:
+    yield f"{against.image} against {against.reference}"
+    yield f"  {'same' if against.equal else 'DIFFERS'}: {against.here} here"
+    if not against.equal:
+        yield f"           {against.there} there"
+    yield from (f"  {difference}" for difference in against.differences)
 
 
 def _training(name: str, first: Run, found: tuple[Trained, ...], tolerance: float) -> Iterator[str]:

@@ -136,14 +136,14 @@ def varied(
         return _compared(result, first, other)
 
     known = {variation.name: variation for variation in listed}
-    found = {name: trained(each) for name, each in known.items() if not each.joint}
-    found |= _apart([each for each in known.values() if each.joint], found, trained)
-    known |= {name: _at_once(known.values()) for name in found.keys() - known.keys()}
-    found = repeated(found, known, trained)
-    if both := found.pop(_TOGETHER, None):
-        rest = _touched(both).difference(*map(_touched, found.values()))
-        found |= {_TOGETHER: _part(both, rest)} if rest else {}
-    return found, elsewhere
+    results = {name: trained(each) for name, each in known.items() if not each.joint}
+    results |= _apart([each for each in known.values() if each.joint], results, trained)
+    known |= {name: _at_once(known.values()) for name in results.keys() - known.keys()}
+    results = repeated(results, known, trained)
+    if both := results.pop(_TOGETHER, None):
+        rest = _touched(both).difference(*map(_touched, results.values()))
+        results |= {_TOGETHER: _part(both, rest)} if rest else {}
+    return results, elsewhere
 
 
 def _at_once(joint: Iterable[Variation]) -> Variation:
@@ -166,7 +166,7 @@ def _apart(
 
 
 def repeated(
-    found: Mapping[str, Trained],
+    results: Mapping[str, Trained],
     known: Mapping[str, Variation],
     train: Callable[[Variation], Trained],
 ) -> dict[str, Trained]:
@@ -176,22 +176,22 @@ def repeated(
     `repeat`, and of nothing else. So many runs are sorted so by a flip of any probability once in
     4,000 times at most.
     """
-    found = dict(found)
-    chance = found.pop(_REPEAT)
-    suspects = [name for name, result in found.items() if _changes(result) - _changes(chance)]
+    results = dict(results)
+    chance = results.pop(_REPEAT)
+    suspects = [name for name, result in results.items() if _changes(result) - _changes(chance)]
     for _ in range(_REPEATS if suspects else 0):
         chance = _joined(chance, train(known[_REPEAT]))
     for name in suspects:
         for _ in range(_AGAIN):
-            if not _changes(found[name]) - _changes(chance):
+            if not _changes(results[name]) - _changes(chance):
                 break
             again = train(known[name])
             # With its metrics, another CPU's outputs are chance too.
-            hard = _touched if found[name].hardware else _changes
-            passing = hard(found[name]) ^ hard(again)
-            chance = _joined(chance, _part(found[name], passing), _part(again, passing))
-            found[name] = found[name] if again.problem else replace(found[name], problem="")
-    steady = {name: _without(result, _changes(chance)) for name, result in found.items()}
+            hard = _touched if results[name].hardware else _changes
+            passing = hard(results[name]) ^ hard(again)
+            chance = _joined(chance, _part(results[name], passing), _part(again, passing))
+            results[name] = results[name] if again.problem else replace(results[name], problem="")
+    steady = {name: _without(result, _changes(chance)) for name, result in results.items()}
     return {_REPEAT: chance, **steady}
 
 
@@ -392,14 +392,14 @@ def _meaning(
 
 
 def _stamps(root: Path, spec: ImageSpec) -> dict[str, tuple[int, int]]:
-    found = {}
+    stamps = {}
     for file in files.walk(root):
         if any(file.name.startswith(f"{output.rstrip('/')}/") for output in spec.outputs):
-            found[file.name] = (file.mtime_ns, file.size)
-    if sum(size for _, size in found.values()) > _LARGEST:
+            stamps[file.name] = (file.mtime_ns, file.size)
+    if sum(size for _, size in stamps.values()) > _LARGEST:
         message = f"the outputs of `{spec.name}` are larger than {_LARGEST >> 30} GiB"
         raise LockstitchError(message, hint="declare the folder of the model alone as its output")
-    return found
+    return stamps
 
 
 def _output(answer: Mapping[str, Any]) -> Output:

@@ -267,20 +267,22 @@ class _Walk:
         parts = module.split(".")
         own = self._tree.installed.get(parts[0])
         for root in [*self._entry.roots, *([] if own is None else [own])]:
-            found = []
+            places = []
             base = root
             for part in parts:
                 base = posixpath.normpath(posixpath.join(base, part))
                 there = [place for place in _module_paths(base) if place in self._tree.names]
                 if there:
-                    found.append(there[0])
+                    places.append(there[0])
                 elif self._is_folder(base):
-                    found.append(f"{base}/")
+                    places.append(f"{base}/")
                 else:
                     break
             # Of `a.b`, b may be a name in a: one part is enough to be our own.
-            if found and (not found[0].endswith("/") or len(found) > 1 or self._has_python(base)):
-                return found
+            if places and (
+                not places[0].endswith("/") or len(places) > 1 or self._has_python(base)
+            ):
+                return places
         return []
 
     def _is_folder(self, base: str) -> bool:

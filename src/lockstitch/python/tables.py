@@ -62,10 +62,10 @@ def _place(text: str, error: ValueError) -> str:
     else:
         line = int(stopped[1]) if isinstance(stopped, re.Match) else stopped
         end = sum(len(each) for each in text.splitlines(keepends=True)[:line])
-    found = _open(text[:end])
-    if found is None:
+    opened = _open(text[:end])
+    if opened is None:
         return str(error)
-    mark, at = found
+    mark, at = opened
     return f"`{mark}` of line {text.count(chr(10), 0, at) + 1} is not closed"
 
 
@@ -132,8 +132,8 @@ class Table:
         above, key = self._place
         return ".".join(part for part in (above.path, key) if part)
 
-    def _wrong(self, key: str, wanted: str, found: object) -> None:
-        message = f"`{self._where(key)}` must be {wanted}, found `{found!r:.80}`"
+    def _wrong(self, key: str, wanted: str, value: object) -> None:
+        message = f"`{self._where(key)}` must be {wanted}, found `{value!r:.80}`"
         self.problems.append(LockstitchError(message))
 
     def complain(self, key: str, message: str, *, hint: str = "") -> None:

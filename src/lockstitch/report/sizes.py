@@ -99,12 +99,12 @@ class Sized:
 
 def _by_name(packages: Mapping[str, int]) -> dict[str, tuple[str, int]]:
     """Return version and bytes by the name of a package, of what is written `name version`."""
-    found: dict[str, tuple[str, int]] = {}
+    sizes: dict[str, tuple[str, int]] = {}
     for each, size in packages.items():
         name, _, version = each.partition(" ") if not each.startswith("/") else (each, "", "")
-        was, before = found.get(name, ("", 0))
-        found[name] = (version or was, before + size)
-    return found
+        was, before = sizes.get(name, ("", 0))
+        sizes[name] = (version or was, before + size)
+    return sizes
 
 
 def mb(size: float) -> str:

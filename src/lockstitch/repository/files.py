@@ -75,8 +75,8 @@ class Repository:
     @functools.cached_property
     def every_name(self) -> tuple[str, ...]:
         """All names, those apart from the project included."""
-        found = {*self._given, *(n for n in self.changed if posixpath.basename(n) != _OUT_OF_GIT)}
-        kept = (n for n in found if not any(files.matches(n, each) for each in self._exclude))
+        names = {*self._given, *(n for n in self.changed if posixpath.basename(n) != _OUT_OF_GIT)}
+        kept = (n for n in names if not any(files.matches(n, each) for each in self._exclude))
         return tuple(sorted(kept, key=os.fsencode))  # a name need not be UTF-8
 
     @functools.cached_property

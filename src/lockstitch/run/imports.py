@@ -123,13 +123,13 @@ def packages(target: Path, site: Path) -> tuple[str, ...] | None:
     """
     try:
         text = target.read_text("utf-8")
-        found = json.loads(text) if len(text) < _LARGEST else None
+        document = json.loads(text) if len(text) < _LARGEST else None
     except (OSError, ValueError):
         return None
-    if not isinstance(found, dict):
+    if not isinstance(document, dict):
         return None
     owners = _owners(site)
-    paths = {Path(path) for path in found.values() if isinstance(path, str)}
+    paths = {Path(path) for path in document.values() if isinstance(path, str)}
     inside = (path.relative_to(site).as_posix() for path in paths if path.is_relative_to(site))
     return tuple(sorted({owners[path] for path in inside if path in owners}))
 

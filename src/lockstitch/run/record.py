@@ -235,20 +235,20 @@ def run(
         if code != 0:
             say(f"`{spec.name}` ended with exit code {code}: no run record is written")
             return code
-        found = imports.packages(target, live.site_of(folder)) if followed else None
+        used = imports.packages(target, live.site_of(folder)) if followed else None
         # None of all packages: what trained was not seen, which is not that it needed none.
-        found = (
-            tuple(sorted({*(found or ()), *imports.noted(children, live.site_of(folder))})) or None
+        used = (
+            tuple(sorted({*(used or ()), *imports.noted(children, live.site_of(folder))})) or None
         )
         read = _read(project, spec, imports.files_read(children), begun)
         settings = _asked(imports.variables_read(children), command.env)
-    if found is None:
+    if used is None:
         say("what was imported is not recorded: the program is no Python, or ended abruptly")
     before = replace(
         before,
         record=replace(before.record, inputs={**read, **before.record.inputs}, settings=settings),
     )
-    _finish(project, spec, before, path, found, seconds)
+    _finish(project, spec, before, path, used, seconds)
     return 0
 
 
@@ -403,8 +403,8 @@ def _changed(project: Project, spec: ImageSpec, before: State) -> list[FoundFile
 
 
 def _inputs(project: Project, spec: ImageSpec) -> list[FoundFile]:
-    found = files.find_files(project.root, spec.include)
-    return [file for file in found if not _is_below(file.name, spec.outputs)]
+    included = files.find_files(project.root, spec.include)
+    return [file for file in included if not _is_below(file.name, spec.outputs)]
 
 
 def _outputs(project: Project, spec: ImageSpec) -> list[FoundFile]:
@@ -424,8 +424,8 @@ def _is_below(name: str, folders: Sequence[str]) -> bool:
     return any(name.startswith(f"{folder.rstrip('/')}/") for folder in folders)
 
 
-def _hashed(found: Sequence[FoundFile]) -> dict[str, Digest]:
-    return {file.name: digest_of(file.path) for file in found}
+def _hashed(inputs: Sequence[FoundFile]) -> dict[str, Digest]:
+    return {file.name: digest_of(file.path) for file in inputs}
 
 
 def digest_of(path: Path) -> Digest:
@@ -439,11 +439,11 @@ def _metrics(outputs: Sequence[FoundFile]) -> dict[str, Any]:
     for output in outputs:
         if PurePosixPath(output.name).name == _METRICS and output.size <= _LARGEST:
             try:
-                found = json.loads(output.path.read_bytes())
+                metrics = json.loads(output.path.read_bytes())
             except (ValueError, RecursionError):
                 continue
-            if isinstance(found, dict):
-                return found
+            if isinstance(metrics, dict):
+                return metrics
     return {}
 
 

@@ -306,8 +306,8 @@ def _points(folder: Path) -> tuple[Point, ...]:
 
 def _nans(points: Mapping[Point, None]) -> tuple[Point, ...]:
     # One that is not a number equals no other, itself included: told apart by the rest.
-    found = {(name, time, step) for name, value, time, step in points if math.isnan(value)}
-    return tuple((name, math.nan, time, step) for name, time, step in sorted(found))
+    nans = {(name, time, step) for name, value, time, step in points if math.isnan(value)}
+    return tuple((name, math.nan, time, step) for name, time, step in sorted(nans))
 
 
 def _folders(folder: Path, contents: RunFolder) -> list[Path]:

@@ -12,7 +12,7 @@ _FAMILIES = [*FAMILIES]
 
 
 def _rules() -> list[type[Rule]]:
-    files = [import_module(f"{__name__}.{found.name}") for found in iter_modules(__path__)]
+    files = [import_module(f"{__name__}.{module.name}") for module in iter_modules(__path__)]
     values = [(file, value) for file in files for value in vars(file).values()]
     classes = [(file, value) for file, value in values if isinstance(value, type)]
     return [c for file, c in classes if issubclass(c, Rule) and c.__module__ == file.__name__]

@@ -136,7 +136,7 @@ def _digests(lock: Mapping[str, Any] | None) -> dict[str, str]:
     Of an image with one digest for each platform, it is none: FROM can only name one for all.
     """
     document = lock or {}
-    found: dict[str, set[str]] = {}
+    digests: dict[str, set[str]] = {}
     for key, value in document.items():
         listed: list[object] = value if isinstance(value, list) else []
         tables = [each for each in listed if isinstance(each, Mapping)]
@@ -149,8 +149,8 @@ def _digests(lock: Mapping[str, Any] | None) -> dict[str, str]:
             digest = digest if ":" in digest else f"sha256:{digest}"
             image = reference(name) if _DIGEST.fullmatch(digest) else None
             if image is not None:
-                found.setdefault(image.key, set()).add(digest)
-    return {key: each.pop() for key, each in found.items() if len(each) == 1}
+                digests.setdefault(image.key, set()).add(digest)
+    return {key: each.pop() for key, each in digests.items() if len(each) == 1}
 
 
 class IMG004(Rule):
@@ -307,33 +307,33 @@ def _pythons(image: ImageFile) -> Iterator[tuple[str, list[int]]]:
 
 def _images(image: ImageFile) -> Iterator[tuple[str, list[int]]]:
     """Yield the names of images that stand on three lines or more."""
-    found: dict[str, set[int]] = {}
+    lines: dict[str, set[int]] = {}
     for named in _named(image):
         if "$" not in named.written and (named.reference.tag or named.reference.digest):
-            found.setdefault(named.written, set()).add(named.line)
-    return _repeated({f"`{name:.60}`": where for name, where in found.items()})
+            lines.setdefault(named.written, set()).add(named.line)
+    return _repeated({f"`{name:.60}`": where for name, where in lines.items()})
 
 
 def _downloads(image: ImageFile) -> Iterator[tuple[str, list[int]]]:
     """Yield the versions that a download and what unpacks it name on three lines or more."""
-    found: dict[str, set[int]] = {}
+    lines: dict[str, set[int]] = {}
     for call in (call for step in image.all_steps for call in step.calls):
         if call.program in {"curl", "wget", "tar", "unzip", "cd", "mv"}:
             for version in _VERSION.findall(" ".join(call.words)):
-                found.setdefault(f"version {version}", set()).add(call.line)
-    return _repeated(found)
+                lines.setdefault(f"version {version}", set()).add(call.line)
+    return _repeated(lines)
 
 
 def _pins(image: ImageFile) -> Iterator[tuple[str, list[int]]]:
     """Yield the versions of packages that several installs pin, not by a variable."""
-    found: dict[str, set[int]] = {}
+    lines: dict[str, set[int]] = {}
     for step in image.all_steps:
         for install in step.installs:
             for name in install.required if install.is_pip else ():
                 package, _, rest = package_of(name)
                 if rest.startswith("==") and name in step.instruction.text:
-                    found.setdefault(f"`{package + rest:.60}`", set()).add(install.line)
-    return _repeated(found, least=2)
+                    lines.setdefault(f"`{package + rest:.60}`", set()).add(install.line)
+    return _repeated(lines, least=2)
 
 
 def _repeated(

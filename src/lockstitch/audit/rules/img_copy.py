@@ -249,16 +249,16 @@ class IMG015(Rule):
                     seen.add(context.ignore.path)
                     yield self._of(repo, context.ignore.path, found)
 
-    def _of(self, repo: Repository, path: str, found: list[str]) -> Finding:
-        listed = ", ".join(f"`{each}`" for each in found)
-        verb = "is" if len(found) == 1 else "are"
+    def _of(self, repo: Repository, path: str, copied: list[str]) -> Finding:
+        listed = ", ".join(f"`{each}`" for each in copied)
+        verb = "is" if len(copied) == 1 else "are"
         message = f"{listed} {verb} not left out, and the whole folder is copied"
         text = repo.text(path) or ""
-        added = [each for each in found if each.startswith(".")]
+        added = [each for each in copied if each.startswith(".")]
         last = max(1, len(text.splitlines()))
         edit = lines.add_below(path, text, last, "".join(f"{each}\n" for each in added))
         fix = [edit] if added else []
-        return self.finding(path, 1, message, hint=f"add {' '.join(found)}", fix=fix)
+        return self.finding(path, 1, message, hint=f"add {' '.join(copied)}", fix=fix)
 
 
 def _needs_git(repo: Repository, context: Context) -> bool:
@@ -278,10 +278,10 @@ def _needs_git(repo: Repository, context: Context) -> bool:
 
 def _let_in(repo: Repository, image: ImageFile, context: Context) -> list[str]:
     """Return the files that COPY of the whole context takes along and no image should have."""
-    found = []
+    names = []
     own = repo.tracked is None or repo.exists(".git")
     if not context.folder and own and not _needs_git(repo, context):
-        found.append(".git")
+        names.append(".git")
     hints = {
         ".venv": ("uv.lock", "poetry.toml"),
         ".env": (".env.example", ".env.sample", ".env.template"),
@@ -289,16 +289,16 @@ def _let_in(repo: Repository, image: ImageFile, context: Context) -> list[str]:
     for name, others in hints.items():
         hinted = any(repo.exists(context.path(each)) for each in (name, *others))
         if hinted or is_git_ignored(repo, context.path(name)):
-            found.append(name)
+            names.append(name)
     serving = [product.serves for product in image.products]
     if serving and all(serving):
-        found += [each for each in ("data", "datasets") if _holds(repo, context, each, _DATA)]
+        names += [each for each in ("data", "datasets") if _holds(repo, context, each, _DATA)]
     elif serving and not any(serving):
-        found += ["models"] if _holds(repo, context, "models", _MODELS) else []
+        names += ["models"] if _holds(repo, context, "models", _MODELS) else []
     named = _named_sources(repo, context.folder)
     return [
         each
-        for each in found
+        for each in names
         if not context.excludes(each)
         and each not in named
         and (each.startswith(".") or not _is_opened(repo, image, context, each))
@@ -404,10 +404,10 @@ def _secret_files(step: Step) -> list[str]:
     copied = step.copied
     if copied is None or copied.origin:
         return []
-    found = []
+    secrets = []
     for source in copied.sources:
         base = posixpath.basename(source.rstrip("/"))
         dotenv = base.startswith(".env.") and "*" not in base and not _EXAMPLE.match(base)
         if base in _SECRET_FILES or dotenv:
-            found.append(source)
-    return found
+            secrets.append(source)
+    return secrets

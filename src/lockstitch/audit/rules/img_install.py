@@ -74,8 +74,8 @@ def _late(repo: Repository, built: Built) -> tuple[Install, str] | None:
             manager = install.tool in {"uv sync", "poetry", "pdm", "pipenv"}
             if install.files or install.required or manager:
                 return install, source
-            found = recipes.project(repo, built.image)
-            if install.local and whole and found and recipes.has_dependencies(found[1]):
+            known = recipes.project(repo, built.image)
+            if install.local and whole and known and recipes.has_dependencies(known[1]):
                 return install, source
             return None
     return None
@@ -127,9 +127,9 @@ def _limited(step: Step, install: Install) -> bool:
 
 def _resolves(repo: Repository, built: Built, step: Step, install: Install) -> bool:
     """Return whether an install of the project itself chooses the versions of what it needs."""
-    found = recipes.project(repo, built.image)
+    known = recipes.project(repo, built.image)
     locked = any(recipes.file_in(repo, built.image, name) for name in _LOCKS)
-    needs = found is not None and recipes.has_dependencies(found[1])
+    needs = known is not None and recipes.has_dependencies(known[1])
     return recipes.installs_own_folder(step, install) and locked and needs
 
 
@@ -192,10 +192,10 @@ def _development(repo: Repository, built: Built, step: Step, install: Install) -
     """Return the development packages that a command installs, in words; empty for none."""
     if install.is_pip:
         return _of_pip(install)
-    found = recipes.project(repo, built.image)
-    if found is None:
+    known = recipes.project(repo, built.image)
+    if known is None:
         return ""
-    _, document = found
+    _, document = known
     if install.tool == "uv sync":
         member = next(iter(install.options.values("--package")), "")
         return _of_uv(_member(repo, member) if member else document, step, install)
@@ -243,8 +243,8 @@ def _of_uv(document: object, step: Step, install: Install) -> str:
     named = [each for each in options.values("--group") if each in {"dev", "test", "lint"}]
     if "dev" in chosen and uv.get("dev-dependencies"):
         return "`dev-dependencies`"
-    found = [n for n in chosen if _is_development_group(n) and groups.get(n)] if chosen else []
-    return f"the group `{(found or named)[0]}`" if found or named else ""
+    dev = [n for n in chosen if _is_development_group(n) and groups.get(n)] if chosen else []
+    return f"the group `{(dev or named)[0]}`" if dev or named else ""
 
 
 def _of_poetry(document: object, step: Step, install: Install) -> str:
@@ -400,25 +400,25 @@ class IMG026(Rule):
 
 def _editable(repo: Repository, built: Built) -> tuple[Step, str] | None:
     """Return the last step that installs the project as a path, and that path."""
-    found = None
+    last = None
     for step, install in built.installs:
         if install.is_pip:
             places = [name.split("[")[0] for name in install.editable]
-            found = (step, step.state.path(places[0])) if places else found
+            last = (step, step.state.path(places[0])) if places else last
         elif install.tool in {"uv sync", "poetry"}:
             if install.options.has("--no-install-project", "--no-root", "--no-install-workspace"):
                 continue
             plain = install.options.has("--no-editable") or step.state.get("UV_NO_EDITABLE")
             known = recipes.project(repo, built.image)
             is_package = known is not None and _is_package(known[1], install.tool)
-            found = (step, step.state.workdir) if is_package and not plain else None
-    return found
+            last = (step, step.state.workdir) if is_package and not plain else None
+    return last
 
 
 def _early(repo: Repository, built: Built) -> Install | None:
     """Return an install of the project itself where no step has brought any code."""
-    found = recipes.project(repo, built.image)
-    if found is None:
+    known = recipes.project(repo, built.image)
+    if known is None:
         return None
     for step in built.steps:
         copied = step.copied
@@ -430,7 +430,7 @@ def _early(repo: Repository, built: Built) -> Install | None:
         if step.mounts("bind") or prepared or step.instruction.heredocs:
             return None
         for install in step.installs:
-            if _takes_project(found[1], step, install):
+            if _takes_project(known[1], step, install):
                 # With its source on PYTHONPATH, the install is for what the project needs.
                 return None if install.is_pip and step.state.get("PYTHONPATH") else install
     return None

@@ -240,12 +240,12 @@ class IMG027(Rule):
 _CLEAN = "apt-get install -y --no-install-recommends … && rm -rf /var/lib/apt/lists/*"
 
 
-def _lacking(step: Step, found: list[Install]) -> list[str]:
+def _lacking(step: Step, installs: list[Install]) -> list[str]:
     text = step.instruction.text + "".join(heredoc.text for heredoc in step.instruction.heredocs)
     lists = "/var/lib/apt" in text or step.has_cache_mount("/var/lib/apt", "/var/cache/apt")
     options = all(
         install.options.has("--no-install-recommends") or "Install-Recommends" in text
-        for install in found
+        for install in installs
     )
     lacking = [] if options else ["`--no-install-recommends`"]
-    return lacking + ([] if lists else ["`rm -rf /var/lib/apt/lists/*`"]) if found else []
+    return lacking + ([] if lists else ["`rm -rf /var/lib/apt/lists/*`"]) if installs else []

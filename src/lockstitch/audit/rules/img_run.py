@@ -173,12 +173,12 @@ def _not_found(built: Built, each: Started) -> tuple[str, str] | None:
     entries = environments.path_entries(built)
     if entries is None:
         return None
-    found = environments.environments(built)
+    places = environments.environments(built)
     is_python = call.module or call.program == "python"
     if is_python or package_of_server(call.program) or call.program in {"celery", "jupyter"}:
-        venvs = [env for env in found if env.is_venv]
-        hidden = [env for env in found if env.prefix == "hidden"]
-        others = [env for env in found if env not in venvs and env not in hidden]
+        venvs = [env for env in places if env.is_venv]
+        hidden = [env for env in places if env.prefix == "hidden"]
+        others = [env for env in places if env not in venvs and env not in hidden]
         on_path = any(f"{env.prefix}/bin" in entries for env in venvs)
         activated = is_python and built.state.get("PYTHONPATH")
         if venvs and not others and not hidden and not on_path and not activated:
@@ -196,7 +196,7 @@ def _not_found(built: Built, each: Started) -> tuple[str, str] | None:
         return f"`{written}` is not in the image: {lacking}", f"install {written}, and lock it"
     if call.module or call.program == "python" or call.program in {"bash", "sh", "uv", "poetry"}:
         program = call.written
-        on_path = any(env.prefix == "?" or f"{env.prefix}/bin" in entries for env in found)
+        on_path = any(env.prefix == "?" or f"{env.prefix}/bin" in entries for env in places)
         if has_program(built, program) is False and not (is_python and (on_path or entries)):
             text = built.reference.text if built.reference else "the base"
             message = f"`{program}` is not in the image: `{text}` has none and nothing installs it"
@@ -228,10 +228,10 @@ def _lacking(built: Built, call: Call) -> str:
         return ""
     names: set[str] = set()
     for install in whole:
-        found = set[str]() if install.is_tools else _names(built, install)
-        if found is None:
+        installed = set[str]() if install.is_tools else _names(built, install)
+        if installed is None:
             return ""
-        names |= found
+        names |= installed
     listed = recipes.project(built.image.repo, built.image)
     asked = listed is not None and package in (built.image.repo.text(listed[0]) or "")
     if package in names or asked:  # where it is asked for, the lock is stale and nothing else

@@ -323,8 +323,8 @@ def _wants_gpu(repo: Repository, built: Built) -> bool:
     env = built.state.env.items()
     if any(n.startswith(("NVIDIA_", "CUDA_")) and value not in {"", "-1"} for n, value in env):
         return True
-    found = recipes.project(repo, image)
-    texts = [image.text, (repo.text(found[0]) or "") if found else ""]
+    known = recipes.project(repo, image)
+    texts = [image.text, (repo.text(known[0]) or "") if known else ""]
     names = [
         name
         for name in repo.names

@@ -227,11 +227,11 @@ def _more(names: list[str]) -> str:
 
 
 def _versions(lock: Graph) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = {}
+    versions: dict[str, set[str]] = {}
     for package in lock.packages:
         if package.version:
-            found.setdefault(package.name, set()).add(_public(package.version))
-    return found
+            versions.setdefault(package.name, set()).add(_public(package.version))
+    return versions
 
 
 def _public(version: str) -> str:
@@ -478,10 +478,10 @@ class LCK006(Rule):
             grouped = {each.name for each in of_folder(repo, folder) if each.group}
             asked = [requirement for requirement in asked if requirement.name not in grouped]
         names = purpose.misplaced(repo, folder, {requirement.name for requirement in asked})
-        found = [requirement for requirement in asked if requirement.name in names]
-        if found:
+        tools = [requirement for requirement in asked if requirement.name in names]
+        if tools:
             level = Severity.WARNING if _installed(repo, file.path) else Severity.HINT
-            yield self._misplaced(file.path, found[0].line, [each.name for each in found], level)
+            yield self._misplaced(file.path, tools[0].line, [each.name for each in tools], level)
 
     def _misplaced(
         self, path: str, line: int, names: list[str], level: Severity = Severity.WARNING

@@ -106,7 +106,7 @@ def _imported(repo: Repository) -> dict[str, tuple[str, int]]:
     """Return the packages that code imports, each with the first place."""
     code = [name for name in repo.names if name.endswith(".py")][:_ENOUGH_FILES]
     own = {part.removesuffix(".py") for name in repo.every_name for part in name.split("/")}
-    found: dict[str, tuple[str, int]] = {}
+    places: dict[str, tuple[str, int]] = {}
     for name in code:
         text = repo.text(name) or ""
         if "# /// script" in text:
@@ -114,8 +114,8 @@ def _imported(repo: Repository) -> dict[str, tuple[str, int]]:
         for match in _IMPORT.finditer(text):
             module = match[1]
             if module in _PACKAGES - own - sys.stdlib_module_names:
-                found.setdefault(module, (name, text.count("\n", 0, match.start(1)) + 1))
-    return found
+                places.setdefault(module, (name, text.count("\n", 0, match.start(1)) + 1))
+    return places
 
 
 class LCK012(Rule):

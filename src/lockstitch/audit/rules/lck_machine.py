@@ -150,12 +150,12 @@ def allows(specifiers: str, version: str) -> bool:
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
     try:
-        found = SpecifierSet(specifiers)
+        allowed = SpecifierSet(specifiers)
     except InvalidSpecifier:
         return True
     if version.count(".") > 1:
-        return found.contains(version)
-    return any(found.contains(f"{version}.{patch}") for patch in range(_PATCHES))
+        return allowed.contains(version)
+    return any(allowed.contains(f"{version}.{patch}") for patch in range(_PATCHES))
 
 
 def _pins(repo: Repository, folder: str) -> list[Pin]:
@@ -318,24 +318,24 @@ def _platforms(repo: Repository, folder: str) -> dict[str, str]:
     """Return the Linux platforms that images are made for, each with where it is said."""
     path = beside(folder, "pyproject.toml")
     listed = table(repo.toml(path), "tool", "lockstitch").get("platforms")
-    found = {p: path for p in listed if p in _MACHINES} if isinstance(listed, list) else {}
+    platforms = {p: path for p in listed if p in _MACHINES} if isinstance(listed, list) else {}
     for built in _built_in(repo, folder):
         platform = built.stage.platform
         if platform is not None and not platform.unknown and platform.text in _MACHINES:
-            found.setdefault(platform.text, built.image.path)
+            platforms.setdefault(platform.text, built.image.path)
         for use in built.uses:
-            _add(repo, use.compose, found)
+            _add(repo, use.compose, platforms)
     if _built_in(repo, folder):
         for name in repo.names:
             if name.startswith(".github/workflows/") and name.endswith((".yml", ".yaml")):
-                _add(repo, name, found)
-    return found
+                _add(repo, name, platforms)
+    return platforms
 
 
-def _add(repo: Repository, path: str, found: dict[str, str]) -> None:
+def _add(repo: Repository, path: str, platforms: dict[str, str]) -> None:
     for line in _PLATFORM.findall(repo.text(path) or ""):
         for each in _NAMED.findall(line.partition(" #")[0]):
-            found.setdefault(each, path)
+            platforms.setdefault(each, path)
 
 
 def _machine(repo: Repository, folder: str, platform: str) -> Machine:

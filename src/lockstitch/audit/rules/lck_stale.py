@@ -108,9 +108,9 @@ class LCK002(Rule):
         store, key = Store(default_root()), _key(repo, lock, folder)
         if key and store.record(_RECORD, key) is not None:
             return
-        found = [*self._asked(repo, lock, folder)]
-        yield from found
-        if key and not found:
+        findings = [*self._asked(repo, lock, folder)]
+        yield from findings
+        if key and not findings:
             store.remember(_RECORD, key, value=True)
 
     def _asked(self, repo: Repository, lock: Graph, folder: str) -> Iterator[Finding | Skip]:

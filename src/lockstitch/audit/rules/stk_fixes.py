@@ -318,7 +318,7 @@ def other_store(repo: Repository, service: Service) -> Fix:
         return ()
     if any(name.startswith("MINIO_") and name not in _MINIO_KEYS for name in variables):
         return ()
-    ports = {bool(found[1]): found[2] for found in _ADDRESS.finditer(match[2])}
+    ports = {bool(address[1]): address[2] for address in _ADDRESS.finditer(match[2])}
     words = f"mini -dir={match[1]} -s3.port={ports.get(False, '9000')} -webdav=false"
     words += f" -admin.port={ports[True]}" if True in ports else ""
     changes = _Changes(repo, service)

@@ -119,8 +119,8 @@ def _unseeded(folder: Path) -> list[str]:
     from lockstitch.audit.rules.run import RUN001
     from lockstitch.repository.files import open_repository
 
-    found = RUN001().find(open_repository(folder))
-    return [f"{each.place}: {each.message}" for each in found if isinstance(each, Finding)]
+    findings = RUN001().find(open_repository(folder))
+    return [f"{each.place}: {each.message}" for each in findings if isinstance(each, Finding)]
 
 
 def _print(options: argparse.Namespace, document: dict[str, Any], text: str) -> None:

@@ -82,14 +82,14 @@ def run(options: argparse.Namespace) -> int:
 
 def table() -> dict[str, list[str]]:
     """Return the words that may come next, by the words of the command before them."""
-    found = {"": sorted({name.split()[0] for name, _ in COMMANDS} | {"help"})}
+    words = {"": sorted({name.split()[0] for name, _ in COMMANDS} | {"help"})}
     for group in GROUPS:
-        found[group] = [n.split()[1] for n, _ in COMMANDS if n.startswith(f"{group} ")]
+        words[group] = [n.split()[1] for n, _ in COMMANDS if n.startswith(f"{group} ")]
     for name, _ in COMMANDS:
         options = {*values_of(module_of(name).OPTIONS), *values_of(COMMON_NAMES), "--help"}
-        found[name] = sorted(options)
-    found["export"] += ["requirements", "pylock", "sbom", "dockerfile"]
-    return found
+        words[name] = sorted(options)
+    words["export"] += ["requirements", "pylock", "sbom", "dockerfile"]
+    return words
 
 
 def script(shell: str) -> str:

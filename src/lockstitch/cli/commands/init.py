@@ -65,7 +65,7 @@ _LEFT_OUT = "left out"
 def run(options: argparse.Namespace) -> int:
     if options.folder is None:
         options.folder = options.project
-    found = plan.plan(
+    planned = plan.plan(
         options.folder,
         options.manager,
         options.python,
@@ -75,30 +75,30 @@ def run(options: argparse.Namespace) -> int:
         split=options.split,
         can_fetch=_can_fetch,
     )
-    names = [change.name for change in found.changes]
+    names = [change.name for change in planned.changes]
     if options.json:
         if not options.dry_run:
-            plan.write(found)
-        document = {"folder": str(options.folder), "manager": found.manager, "changed": names}
-        document |= {"diff": plan.diff(found), "notes": list(found.notes)}
+            plan.write(planned)
+        document = {"folder": str(options.folder), "manager": planned.manager, "changed": names}
+        document |= {"diff": plan.diff(planned), "notes": list(planned.notes)}
         print_json(document | {"written": bool(names) and not options.dry_run})
         return 0
-    for line in plan.summary(found) if names else ():
+    for line in plan.summary(planned) if names else ():
         say(line)
-    sys.stdout.write(colour.difference(plan.diff(found), sys.stdout))
-    for line in plan.explained(found) if options.explain else ():
+    sys.stdout.write(colour.difference(plan.diff(planned), sys.stdout))
+    for line in plan.explained(planned) if options.explain else ():
         sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
-    for note in found.notes:
+    for note in planned.notes:
         say(_shown(note))
     if not names:
         say("nothing to do: the project has all of it")
         return 0
     if not options.dry_run:
         _ask(options, names)
-        plan.write(found)
+        plan.write(planned)
     say(f"{'would write' if options.dry_run else 'wrote'}: {', '.join(names)}")
-    for step in _next(options, found):
+    for step in _next(options, planned):
         say(f"next: {step}")
     return 0
 
@@ -127,7 +127,7 @@ def _ask(options: argparse.Namespace, names: Sequence[str]) -> None:
         raise LockstitchError("nothing was written")
 
 
-def _next(options: argparse.Namespace, found: plan.Plan) -> Iterator[str]:
+def _next(options: argparse.Namespace, planned: plan.Plan) -> Iterator[str]:
     """Yield the commands to type next."""
     go = "" if options.folder == Path() else f"cd {options.folder} && "
     if options.dry_run:
@@ -135,27 +135,27 @@ def _next(options: argparse.Namespace, found: plan.Plan) -> Iterator[str]:
         yield f"{go}lockstitch init{tools}"
         return
     if options.with_tools or options.force:
-        yield f"{go}{_INSTALL[found.manager]}"
-    for image in found.project.images:
+        yield f"{go}{_INSTALL[planned.manager]}"
+    for image in planned.project.images:
         if not image.command:
             yield f'write command = ["python", "FILE.py"] to [tool.lockstitch.images.{image.name}]'
-    made = "".join(f"{each} && " for each in _made_first(found))
-    images = found.project.images
+    made = "".join(f"{each} && " for each in _made_first(planned))
+    images = planned.project.images
     starts = all(image.command or image.bare for image in images)  # else no build ends well
     yield f"{go}lockstitch lock && {made}lockstitch build" if starts else f"{go}lockstitch lock"
-    if any(change.name == "prek.toml" for change in found.changes):
-        make = "" if git.is_in_repository(found.root) else "git init && "
-        yield f"{go}{make}{found.manager} run prek install"
+    if any(change.name == "prek.toml" for change in planned.changes):
+        make = "" if git.is_in_repository(planned.root) else "git init && "
+        yield f"{go}{make}{planned.manager} run prek install"
 
 
-def _made_first(found: plan.Plan) -> list[str]:
+def _made_first(planned: plan.Plan) -> list[str]:
     """Return the commands that write what images include and the folder does not have."""
     from lockstitch.image.contents import how_to_get
 
-    names = [file.name for file in files.walk(found.root)]
+    names = [file.name for file in files.walk(planned.root)]
     hints = [
-        how_to_get(found.project, image, pattern)
-        for image in found.project.images
+        how_to_get(planned.project, image, pattern)
+        for image in planned.project.images
         for pattern in image.include
         if not any(files.matches(name, pattern) for name in names)
     ]

@@ -223,7 +223,7 @@ def _remedy(project: Project, spec: ImageSpec, lack: Lack) -> str:
     if command.startswith(("dvc", "lockstitch")):
         does = "" if command.startswith("dvc") else ", which writes there"
         return f"{command}{does}, then {include}"
-    alike = files.nearest(path, [found.name for found in files.walk(project.root)])
+    alike = files.nearest(path, [file.name for file in files.walk(project.root)])
     rest = f", it has `{alike}`" if alike else f": put it there, with {include}"
     return f"the project has no such file{rest}"
 

@@ -625,8 +625,8 @@ def code(folder: Path, command: Sequence[str]) -> list[list[str]]:
     """
     walked = [file for file in files.walk(folder) if _is_code(file.name)][:_MOST]
     named = [(word, folder / word) for word in command if (folder / word).is_file()]
-    found = {**{file.name: file.path for file in walked}, **dict(named)}
-    return [[name, digest.of_bytes(path.read_bytes())] for name, path in sorted(found.items())]
+    paths = {**{file.name: file.path for file in walked}, **dict(named)}
+    return [[name, digest.of_bytes(path.read_bytes())] for name, path in sorted(paths.items())]
 
 
 def _is_code(name: str) -> bool:

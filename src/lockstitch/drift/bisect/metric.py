@@ -49,10 +49,10 @@ class MetricSource:
     def stamp(self, folder: Path) -> tuple[int, int, int]:
         """Return the stamp that tells the file that a run writes from an older one."""
         try:
-            found = (folder / self.file).stat()
+            stat = (folder / self.file).stat()
         except OSError:
             return (0, 0, 0)
-        return (found.st_mtime_ns, found.st_size, found.st_ino)
+        return (stat.st_mtime_ns, stat.st_size, stat.st_ino)
 
     def read(self, done: process.Finished, folder: Path, before: tuple[int, int, int]) -> Outcome:
         """Return the outcome of a run; `before` is the stamp of the file before it."""
@@ -133,10 +133,10 @@ def parse(file: str, pattern: str) -> MetricSource:
 
 
 def _last(text: str, line: str) -> Outcome:
-    found = _FOUND.findall(text)
-    if not found:
+    numbers = _FOUND.findall(text)
+    if not numbers:
         return Fails(reason=f"no number: {_short(text)}")
-    return Metric(value=float(found[-1]), line=_short(line.strip()))
+    return Metric(value=float(numbers[-1]), line=_short(line.strip()))
 
 
 def _short(line: str) -> str:

@@ -97,8 +97,8 @@ class Trials:
         new = [mixture for mixture in mixtures if mixture not in self.outcomes]
         allowed = new[: self._left]
         self._left -= len(allowed)
-        found = run_all(allowed, self._bench.run, parallel=self.parallel)
-        for mixture, outcome in zip(allowed, found, strict=True):
+        outcomes = run_all(allowed, self._bench.run, parallel=self.parallel)
+        for mixture, outcome in zip(allowed, outcomes, strict=True):
             self.outcomes[mixture] = outcome
             self._told(mixture, outcome, self._verdict(mixture))
         if len(allowed) < len(new):
@@ -227,11 +227,11 @@ def _by_weight(pool: Sequence[str], question: Question, pieces: int) -> list[lis
 
 def _in_closed_order(order: Sequence[str], within: Mixture, question: Question) -> list[str]:
     """Return the causes so that the first n of them imply no other, as far as that can be."""
-    found: dict[str, None] = {}
+    ordered: dict[str, None] = {}
     for cause in order:
         implied = question.closed(frozenset({cause})) & within
-        found |= dict.fromkeys(each for each in order if each in implied)
-    return list(found)
+        ordered |= dict.fromkeys(each for each in order if each in implied)
+    return list(ordered)
 
 
 def _halved(pool: Sequence[str], trials: Trials) -> Mixture:

@@ -151,14 +151,14 @@ def _contents(both: tuple[Side, Side], folder: Path) -> sides.Contents:
         same = [(d, commit) for d, commit in tried if d is not None and of_bytes(d) == digest]
         return Content(data=same[0][0], commit=same[0][1]) if same else None
 
-    found = {}
+    contents = {}
     for path in sorted({*inputs[0], *inputs[1]}):
         old, new = inputs[0].get(path), inputs[1].get(path)
         if old != new and not Path(path).is_absolute() and ".." not in Path(path).parts:
             before, after = content(path, old), content(path, new)
             if before and after:
-                found[path] = (before, after)
-    return found
+                contents[path] = (before, after)
+    return contents
 
 
 def _outcomes_file(ends: Ends, envs: Environments, reading: MetricSource, options: Options) -> Path:

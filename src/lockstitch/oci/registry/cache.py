@@ -84,10 +84,10 @@ class LayerCache:
         except RegistryError as error:
             self.notes.append(f"the cache `{self._target.name}` cannot be read: {error.message}")
             return {}
-        found = {key: layer for key, layer in zip(keys, layers, strict=True) if layer}
-        for layer in found.values():
+        cached = {key: layer for key, layer in zip(keys, layers, strict=True) if layer}
+        for layer in cached.values():
             self._places.note(layer.facts.digest, self._target.repository)
-        return found
+        return cached
 
     def keep(self, layers: Sequence[tuple[str, Layer, Mapping[str, Any]]]) -> int:
         """Write layers with their keys and records, and return how many."""

@@ -114,7 +114,7 @@ def push_scopes(repository: str) -> Scopes:
 
 def challenges(header: str) -> list[Challenge]:
     """Return the challenges of a WWW-Authenticate header, in its order."""
-    found = []
+    parsed = []
     at = 0
     while scheme := _SCHEME.match(header, at):
         at = scheme.end()
@@ -123,8 +123,8 @@ def challenges(header: str) -> list[Challenge]:
             at = parameter.end()
             quoted = re.sub(r"\\(.)", r"\1", parameter[2] or "")
             parameters[parameter[1].lower()] = quoted or parameter[3] or ""
-        found.append(Challenge(scheme=scheme[1].lower(), parameters=parameters))
-    return found
+        parsed.append(Challenge(scheme=scheme[1].lower(), parameters=parameters))
+    return parsed
 
 
 class Tokens:
@@ -486,8 +486,8 @@ class Host:
         elif not self._plain:
             hint += "; if it speaks http and you trust the way to it: "
             hint += f"--insecure-registry {self.name}"
-        found = RegistryError(f"{what}: no answer: {error}", hint=hint)
-        return found if error.final else Retryable(found)
+        failure = RegistryError(f"{what}: no answer: {error}", hint=hint)
+        return failure if error.final else Retryable(failure)
 
 
 def is_loopback(host: str) -> bool:

@@ -233,22 +233,22 @@ def forget(host: str) -> list[str]:
     """
     path = docker_file()
     document = read(path)
-    found = []
+    gone = []
     for name in helpers(document, host, ""):
         program = helper(name)
         if program and process.run([program, "get"], stdin=key_of(host), check=False).code == 0:
-            found.append(_tell(name, "erase", key_of(host), path))
+            gone.append(_tell(name, "erase", key_of(host), path))
     auths = _auths(document)
     kept = {key: value for key, value in auths.items() if not names(key, host)}
     if len(kept) < len(auths):
         _write(path, document | {"auths": kept})
-        found.append(str(path))
-    return found
+        gone.append(str(path))
+    return gone
 
 
 def _auths(document: Mapping[str, object]) -> dict[str, object]:
-    found = document.get("auths")
-    return dict(found) if isinstance(found, dict) else {}
+    auths = document.get("auths")
+    return dict(auths) if isinstance(auths, dict) else {}
 
 
 def _tell(name: str, verb: str, text: str, path: Path) -> str:

@@ -129,9 +129,9 @@ class RepositoryWriter(Repository):
             raise RegistryError(message, hint="something on the way changes manifests")
         if not created and self.digest_of(which) != digest:
             raise RegistryError(f"{what}: the registry took it and does not have it")
-        found = manifest.read(data, media_type, what)
-        if found.subject and not known:
-            self._refer(found)
+        parsed = manifest.read(data, media_type, what)
+        if parsed.subject and not known:
+            self._refer(parsed)
         return digest
 
     def _put_once(self, call: Call) -> Answer:
@@ -158,24 +158,24 @@ class RepositoryWriter(Repository):
             return Digest.parse(stated)
         return self.manifest(which).digest
 
-    def _refer(self, found: manifest.Manifest) -> None:
+    def _refer(self, referrer: manifest.Manifest) -> None:
         """Add a manifest to the index of its subject's referrers."""
-        subject = found.subject
+        subject = referrer.subject
         if subject is None:
             return
         tag = referrers_tag(subject.digest)
         before = self.find(tag)
-        others = [e for e in before.manifests if e.digest != found.digest] if before else []
-        index = index_of(descriptor.document() for descriptor in (*others, _referrer(found)))
+        others = [e for e in before.manifests if e.digest != referrer.digest] if before else []
+        index = index_of(descriptor.document() for descriptor in (*others, _referrer(referrer)))
         self.put(index, INDEX_TYPE, tag=tag)
 
 
-def _referrer(found: manifest.Manifest) -> Descriptor:
+def _referrer(referrer: manifest.Manifest) -> Descriptor:
     """Return the descriptor that an index of referrers has (spec, "Listing Referrers")."""
-    document = found.document
+    document = referrer.document
     artifact_type = document.get("artifactType") or document.get("config", {}).get("mediaType", "")
     notes = document.get("annotations", {})
-    return replace(found.descriptor, artifact_type=artifact_type, annotations=notes)
+    return replace(referrer.descriptor, artifact_type=artifact_type, annotations=notes)
 
 
 @frozen
@@ -254,14 +254,14 @@ def push(
     # Biggest first, so that one large layer does not start when the others have ended.
     queue = sorted(wanted.values(), key=lambda b: (-b.descriptor.size, b.descriptor.digest))
     there = threads.run(queue, lambda each: target.has(each.descriptor), parallel=PARALLEL)
-    missing = [each for each, found in zip(queue, there, strict=True) if not found]
+    missing = [each for each, is_there in zip(queue, there, strict=True) if not is_there]
     outcomes = _send(target, missing, locations, progress) if missing else []
     for each in queue:
         locations.note(each.descriptor.digest, target.repository)
     digest, manifests = _name(target, images, tag)
     mounted = [b for b, outcome in zip(missing, outcomes, strict=True) if outcome == MOUNTED]
     sent = [b for b, outcome in zip(missing, outcomes, strict=True) if outcome != MOUNTED]
-    present = [b for b, found in zip(queue, there, strict=True) if found]
+    present = [b for b, is_there in zip(queue, there, strict=True) if is_there]
     return Pushed(
         digest=digest,
         sent=_count(sent),
@@ -311,5 +311,5 @@ def _put(target: RepositoryWriter, data: bytes, descriptor: Descriptor, tag: str
     return 1
 
 
-def _count(found: Sequence[Blob]) -> Count:
-    return Count(blobs=len(found), bytes=sum(blob.descriptor.size for blob in found))
+def _count(blobs: Sequence[Blob]) -> Count:
+    return Count(blobs=len(blobs), bytes=sum(blob.descriptor.size for blob in blobs))

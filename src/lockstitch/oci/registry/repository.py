@@ -44,13 +44,13 @@ class Repository:
         call = self._call(f"{self._path}/manifests/{which}", what, headers={"Accept": ACCEPT})
         with self.host.call(call) as answer:
             data = _whole(answer, MOST, what)
-            found = manifest.read(data, answer.headers.get("Content-Type", ""), what)
+            parsed = manifest.read(data, answer.headers.get("Content-Type", ""), what)
             stated = answer.headers.get("Docker-Content-Digest", "")
         stated = which if isinstance(which, Digest) else stated
-        if stated.startswith("sha256:") and stated != found.digest:
-            message = f"{what} is {found.digest} ({len(data)} bytes), not {printable(stated)}"
+        if stated.startswith("sha256:") and stated != parsed.digest:
+            message = f"{what} is {parsed.digest} ({len(data)} bytes), not {printable(stated)}"
             raise LockstitchError(message, hint="somebody on the way, or the registry, is lying")
-        return found
+        return parsed
 
     def find(self, which: Digest | str) -> Manifest | None:
         """Return the manifest of a digest or tag, None without one; else raises RegistryError."""
@@ -66,10 +66,10 @@ class Repository:
 
         Raises LockstitchError when the index has none for the platform.
         """
-        found = self.manifest(which)
-        if not found.is_index:
-            return found
-        image = self.manifest(found.for_platform(platform).digest)
+        top = self.manifest(which)
+        if not top.is_index:
+            return top
+        image = self.manifest(top.for_platform(platform).digest)
         if image.is_index:
             raise LockstitchError(f"{image.source} is an index inside of an index")
         return image
@@ -164,16 +164,18 @@ class Repository:
         """
         query = f"?{urlencode({'artifactType': artifact_type})}" if artifact_type else ""
         path = f"{self._path}/referrers/{digest}{query}"
-        found: list[Descriptor] = []
+        descriptors: list[Descriptor] = []
         for _ in range(_PAGES):
             page, path = self._page(digest, path)
             if page is None:
                 break
-            found += page.manifests
+            descriptors += page.manifests
             if not path:
                 break
         return [
-            descriptor for descriptor in found if artifact_type in {"", descriptor.artifact_type}
+            descriptor
+            for descriptor in descriptors
+            if artifact_type in {"", descriptor.artifact_type}
         ]
 
     def _page(self, digest: Digest, path: str) -> tuple[Manifest | None, str]:

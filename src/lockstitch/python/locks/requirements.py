@@ -95,17 +95,17 @@ def sources(root: Path, name: str) -> list[str]:
 
     What cannot be read is left out; `pins` says what is wrong with it.
     """
-    found = [name]
+    names = [name]
     inside = _inside(root)
 
     def follow(path: str) -> str:
         text = inside(path)
-        found.append(path)
+        names.append(path)
         return text
 
     for _ in _followed(inside(name), name, follow, []):
         pass
-    return sorted(found)
+    return sorted(names)
 
 
 def _inside(root: Path) -> Follow:
@@ -239,7 +239,7 @@ def _requirement(line: Line, head: str) -> "Requirement":
     if VCS.match(head):
         raise line.error(f"`{shown:.80}` is a repository", _BUILD)
     try:
-        found = Requirement(head)
+        parsed = Requirement(head)
     except (InvalidRequirement, ValueError, RecursionError) as error:
         if "://" in head and not head.startswith("file:"):
             message = f"`{shown:.80}` is an address without a name"
@@ -248,12 +248,12 @@ def _requirement(line: Line, head: str) -> "Requirement":
             raise line.error(f"`{shown:.80}` is a path of one machine", line.export) from error
         message = f"`{shown:.80}` is no requirement: {str(error).partition(chr(10))[0]:.200}"
         raise line.error(message, line.compile) from error
-    if found.url and VCS.match(found.url):
-        raise line.error(f"`{found.name}` comes from a repository", _BUILD)
-    if found.url and not found.url.startswith(("https://", "http://")):
-        message = f"`{found.name}` is a path of one machine, `{without_login(found.url):.80}`"
+    if parsed.url and VCS.match(parsed.url):
+        raise line.error(f"`{parsed.name}` comes from a repository", _BUILD)
+    if parsed.url and not parsed.url.startswith(("https://", "http://")):
+        message = f"`{parsed.name}` is a path of one machine, `{without_login(parsed.url):.80}`"
         raise line.error(message, line.export)
-    return found
+    return parsed
 
 
 def _version(line: Line, requirement: "Requirement") -> tuple[str, str]:

@@ -273,7 +273,7 @@ def dotted(node: ast.expr, names: Mapping[str, str]) -> str:
 
 def fields_of(codes: Iterable[Code]) -> dict[str, ast.expr]:
     """Return the defaults of classes' fields, by name; without those that differ."""
-    found: dict[str, dict[str, ast.expr]] = {}
+    fields: dict[str, dict[str, ast.expr]] = {}
     for code in codes:
         for top in code.tree.body:
             for node in top.body if isinstance(top, ast.ClassDef) else ():
@@ -282,8 +282,8 @@ def fields_of(codes: Iterable[Code]) -> dict[str, ast.expr]:
                         ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value)
                         | ast.Assign(targets=[ast.Name(id=name)], value=value)
                     ):
-                        found.setdefault(name, {})[ast.dump(value)] = value
-    return {name: next(iter(each.values())) for name, each in found.items() if len(each) == 1}
+                        fields.setdefault(name, {})[ast.dump(value)] = value
+    return {name: next(iter(each.values())) for name, each in fields.items() if len(each) == 1}
 
 
 def _port(code: Code, fields: Mapping[str, ast.expr]) -> int:

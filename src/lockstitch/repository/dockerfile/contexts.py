@@ -50,7 +50,7 @@ class Use:
 
 def uses(repo: Repository) -> tuple[Use, ...]:
     """Return every use of a Dockerfile by a service; folders that a variable names are left out."""
-    found = []
+    used = []
     for file in compose_files(repo):
         for service in file.value.services.values():
             build = service.build
@@ -62,8 +62,8 @@ def uses(repo: Repository) -> tuple[Use, ...]:
                 continue
             path = posixpath.normpath(posixpath.join(folder, name.text if name else "Dockerfile"))
             folder = "" if folder == "." else folder
-            found.append(Use(path=path, folder=folder, service=service, compose=file.path))
-    return tuple(found)
+            used.append(Use(path=path, folder=folder, service=service, compose=file.path))
+    return tuple(used)
 
 
 def service_calls(service: Service) -> tuple[Call, ...]:
@@ -73,8 +73,8 @@ def service_calls(service: Service) -> tuple[Call, ...]:
         return ()
     words = [str(word) for word in command.words]
     text = words[0] if command.by_shell and len(words) == 1 else shlex.join(words)
-    found = (call(each, {}) for each in shell.read(text, ((0, command.line),)).commands)
-    return tuple(each for each in found if each is not None)
+    calls = (call(each, {}) for each in shell.read(text, ((0, command.line),)).commands)
+    return tuple(each for each in calls if each is not None)
 
 
 def _folder(build: Build) -> str | None:
@@ -101,10 +101,10 @@ def contexts(
     folders = [posixpath.dirname(path)]
     while folders[-1]:
         folders.append(posixpath.dirname(folders[-1]))
-    found = [_context(repo, path, folder, certain=False) for folder in folders]
+    possible = [_context(repo, path, folder, certain=False) for folder in folders]
     wanted = [source for source in sources if not set(source) & set("*?[")]
-    whole = [each for each in found if all(repo.exists(each.path(source)) for source in wanted)]
-    return tuple(whole or found)
+    whole = [each for each in possible if all(repo.exists(each.path(source)) for source in wanted)]
+    return tuple(whole or possible)
 
 
 def _context(repo: Repository, path: str, folder: str, *, certain: bool) -> Context:

@@ -75,8 +75,8 @@ def entry(steps: Sequence[Step], script: Callable[[str], tuple[str, str] | None]
 
 
 def _last(steps: Sequence[Step], name: str) -> Step | None:
-    found = [step for step in steps if step.instruction.name == name]
-    return found[-1] if found and found[-1].instruction.words else None
+    named = [step for step in steps if step.instruction.name == name]
+    return named[-1] if named and named[-1].instruction.words else None
 
 
 def _of(step: Step) -> list[Started]:

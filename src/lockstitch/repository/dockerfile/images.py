@@ -104,8 +104,8 @@ class Built:
     @functools.cached_property
     def health(self) -> Step | None:
         """The HEALTHCHECK that counts."""
-        found = [step for step in self.steps if step.instruction.name == "HEALTHCHECK"]
-        return found[-1] if found else None
+        checks = [step for step in self.steps if step.instruction.name == "HEALTHCHECK"]
+        return checks[-1] if checks else None
 
     @functools.cached_property
     def serves(self) -> bool:

@@ -120,26 +120,26 @@ def is_tool(name: str) -> bool:
 
 def misplaced(repo: Repository, folder: str, names: set[str]) -> set[str]:
     """Return the names of tools that the folder's code does not need to run."""
-    found = {name for name in names if is_tool(name)}
-    if not found:
-        return found
+    tools = {name for name in names if is_tool(name)}
+    if not tools:
+        return tools
     document = repo.toml(beside(folder, "pyproject.toml"))
     own = normal(str(table(document, "project").get("name", "")))
     points = {str(key) for key in table(document, "project", "entry-points")}
-    found -= {
+    tools -= {
         name
-        for name in found
+        for name in tools
         if name.partition("-")[0] in own.split("-") or any(p.startswith(name) for p in points)
     }
     # Where notebooks are the product, what runs them is no tool of development.
-    interactive = found & {*facts("tools")["interactive"]}
+    interactive = tools & {*facts("tools")["interactive"]}
     if interactive and any(n.endswith(".ipynb") for n in repo.names) and not dockerfiles(repo):
-        found -= interactive
+        tools -= interactive
     start = f"{folder}/" if folder else ""
     served = [f for f in dockerfiles(repo) if f.path.startswith(start) and _SERVES.search(f.text)]
     if interactive and (served or _NOTEBOOKS & {*folder.lower().split("/")}):
-        found -= interactive
-    return found - _imported(repo, folder, found)
+        tools -= interactive
+    return tools - _imported(repo, folder, tools)
 
 
 def _imported(repo: Repository, folder: str, names: set[str]) -> set[str]:
@@ -155,10 +155,10 @@ def _imported(repo: Repository, folder: str, names: set[str]) -> set[str]:
     }
     start = f"{folder}/" if folder else ""
     own = [n for n in repo.names if n.endswith(".py") and n.startswith(start)]
-    found: set[str] = set()
+    imported: set[str] = set()
     for path in [each for each in own if not _TESTS.search(each)][:_MOST_FILES]:
-        text = repo.text(path) or "" if found != names else ""
-        for name in names - found:
+        text = repo.text(path) or "" if imported != names else ""
+        for name in names - imported:
             if modules[name] in text and patterns[name].search(text):
-                found.add(name)
-    return found
+                imported.add(name)
+    return imported

@@ -28,11 +28,11 @@ _COMMIT = regex(r"@[0-9a-f]{7,40}(?:[#;].*)?$|@v?\d+(?:\.\d+)+")
 def running(repo: Repository) -> Iterator[Built]:
     """Yield the images that run and the stages that bring files to them."""
     for image in image_files(repo):
-        found = {product.stage.index: product for product in image.products}
+        products = {product.stage.index: product for product in image.products}
         for built in image.products:
             for source in built.sources:
-                found.setdefault(source.stage.index, source)
-        yield from (found[index] for index in sorted(found))
+                products.setdefault(source.stage.index, source)
+        yield from (products[index] for index in sorted(products))
 
 
 def has_code(repo: Repository, image: ImageFile, source: str) -> bool | None:
@@ -59,21 +59,21 @@ def is_set(step: Step, install: Install, *names: str) -> bool:
 
 def unpinned(install: Install) -> list[str]:
     """Return the packages of a pip install that may be any version, bootstrapping apart."""
-    found = []
+    loose = []
     for name in install.required:
         package, _, rest = package_of(name)
         if "$" in name or "`" in name:
             continue
         if "://" in name:
             moving = name.startswith("git+") and not _COMMIT.search(name)
-            found += [name] if moving else []
+            loose += [name] if moving else []
         elif (
             package
             and not _EXACT.fullmatch(rest.strip())
             and package not in {"pip", "setuptools", "wheel"}
         ):
-            found.append(package)
-    return found
+            loose.append(package)
+    return loose
 
 
 def file_in(repo: Repository, image: ImageFile, name: str) -> str | None:

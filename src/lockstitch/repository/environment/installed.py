@@ -137,13 +137,13 @@ def shared_files(environment: Environment) -> dict[tuple[str, str], list[str]]:
     What a sloppy package leaves beside the others, such as `tests` or a licence, does not count.
     """
     first: dict[str, _Row] = {}
-    found: dict[tuple[str, str], list[str]] = {}
+    owners: dict[tuple[str, str], list[str]] = {}
     for package in environment.packages.values():
         for path, row in _rows(environment.root, package):
             other = first.setdefault(path, row)
             if other.digest.rstrip("=") != row.digest.rstrip("=") and not _STRAY.search(path):
-                found.setdefault((other.package.name, package.name), []).append(path)
-    return {names: sorted(paths) for names, paths in sorted(found.items())}
+                owners.setdefault((other.package.name, package.name), []).append(path)
+    return {names: sorted(paths) for names, paths in sorted(owners.items())}
 
 
 def _looks_installed(place: str, row: _Row) -> bool:

@@ -232,13 +232,13 @@ def _uv(repo: Repository, folder: str, options: Mapping[str, Any], name: str) ->
 def _flit(repo: Repository, folder: str, module: str) -> Iterator[Lack]:
     path = module.replace(".", "/")
     places = [path, f"{path}.py", f"src/{path}", f"src/{path}.py"]
-    found = [place for place in places if repo.exists(beside(folder, place))]
-    if not found:
+    there = [place for place in places if repo.exists(beside(folder, place))]
+    if not there:
         own = _packages(repo, folder)
         hint = f'[tool.flit.module] name = "{own[0].rpartition("/")[2]}"' if own else f"make {path}"
         yield Lack(
             message=f"flit looks for `{path}`, here or in `src`, and there is none", hint=hint
         )
-    elif len(found) > 1:
-        message = f"flit finds {' and '.join(f'`{f}`' for f in found)}, and stops"
+    elif len(there) > 1:
+        message = f"flit finds {' and '.join(f'`{f}`' for f in there)}, and stops"
         yield Lack(message=message, hint="keep one of them")

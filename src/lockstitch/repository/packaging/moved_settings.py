@@ -240,12 +240,12 @@ def _end(lines: Sequence[str], start: int) -> int | None:
 
 def _parts(text: str) -> tuple[str, ...] | None:
     """Return a dotted key that ends at a `=`."""
-    found, at = [], 0
+    parts, at = [], 0
     while match := _PART.match(text, at):
-        found.append(next(part for part in match.groups() if part is not None))
+        parts.append(next(part for part in match.groups() if part is not None))
         at = match.end()
         if text[at - 1] == "=":
-            return tuple(found)
+            return tuple(parts)
     return None
 
 

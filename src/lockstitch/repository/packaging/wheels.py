@@ -78,14 +78,14 @@ def oldest(wheels: Iterable[str], machine: Machine) -> tuple[int, int] | None:
 
     None means that no libc of this kind is enough.
     """
-    found = [
+    versions = [
         need
         for tags in map(_tags, wheels)
         if _fits_python(tags, machine.minor)
         for need in _needed(tags, machine)
         if need is not None
     ]
-    return min(found, default=None)
+    return min(versions, default=None)
 
 
 def is_pure(wheel: str) -> bool:
@@ -147,11 +147,11 @@ def installed(lock: Graph, machine: Machine, names: Collection[str] = ()) -> tup
         return applies(marker, machine, extras)
 
     try:
-        found = walk(lock, applied, names, names)
+        walked = walk(lock, applied, names, names)
     except LockstitchError:  # groups that exclude each other: their locks are one
-        found = walk(replace(lock, conflicts=()), applied, names, names)
+        walked = walk(replace(lock, conflicts=()), applied, names, names)
     own = {id(root) for root in lock.roots}
-    packages = tuple(package for package in found.packages if id(package) not in own)
+    packages = tuple(package for package in walked.packages if id(package) not in own)
     if lock.kind != "poetry":
         return packages
     # poetry.lock before 2.1 has markers only where one package needs another.

@@ -145,7 +145,7 @@ def _resolved(word: Word, values: Mapping[str, str]) -> tuple[str, bool]:
 
 
 def _options(words: tuple[str, ...], valued: frozenset[str]) -> Options:
-    found: dict[str, list[str]] = {}
+    options: dict[str, list[str]] = {}
     names: list[str] = []
     at = 0
     while at < len(words):
@@ -168,5 +168,5 @@ def _options(words: tuple[str, ...], valued: frozenset[str]) -> Options:
         elif not equals and name in valued and at < len(words):
             value = words[at]
             at += 1
-        found.setdefault(name, []).append(value)
-    return Options(options={key: tuple(each) for key, each in found.items()}, names=tuple(names))
+        options.setdefault(name, []).append(value)
+    return Options(options={key: tuple(each) for key, each in options.items()}, names=tuple(names))

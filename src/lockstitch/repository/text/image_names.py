@@ -59,8 +59,8 @@ def reference(text: str) -> Reference | None:
     match = _NAME.fullmatch(text.strip())
     if match is None:
         return None
-    found = {name: value or "" for name, value in match.groupdict().items()}
-    return Reference(**{**found, "path": found["path"].removeprefix("library/")})
+    parts = {name: value or "" for name, value in match.groupdict().items()}
+    return Reference(**{**parts, "path": parts["path"].removeprefix("library/")})
 
 
 def is_local(image: Reference) -> bool:

@@ -83,10 +83,10 @@ class Document(NamedTuple):
 
 def entries(mapping: Mapping) -> dict[str, Entry]:
     """Return the entries of a mapping by key, its own before those that `<<` brings in."""
-    found: dict[str, Entry] = {}
+    by_key: dict[str, Entry] = {}
     waiting: list[Node] = [mapping]
     seen: set[int] = set()
-    while waiting and len(found) < _MOST_MERGED and len(seen) < _MOST_MERGED:
+    while waiting and len(by_key) < _MOST_MERGED and len(seen) < _MOST_MERGED:
         node = waiting.pop()
         if id(node) in seen:
             continue
@@ -98,8 +98,8 @@ def entries(mapping: Mapping) -> dict[str, Entry]:
             waiting += reversed(merged)
             for entry in node.written:
                 if entry.key.text != _MERGE:
-                    found.setdefault(entry.key.text, entry)
-    return found
+                    by_key.setdefault(entry.key.text, entry)
+    return by_key
 
 
 def read(text: str, path: str = "") -> Document:
@@ -229,7 +229,7 @@ class _Composer:
         return node
 
     def _entries(self, items: list[Node]) -> tuple[Entry, ...]:
-        found: list[Entry] = []
+        pairs: list[Entry] = []
         seen: dict[str, int] = {}
         for key, value in zip(items[::2], items[1::2], strict=True):
             if not isinstance(key, Scalar):
@@ -239,8 +239,8 @@ class _Composer:
                 self.complain(key.line, f"`{key.text:.60}` stands here again, after line {first}")
             else:
                 seen[key.text] = key.line
-                found.append(Entry(key, value))
-        return tuple(found)
+                pairs.append(Entry(key, value))
+        return tuple(pairs)
 
 
 # --- edits, each made only where the text, parsed again, is what was meant

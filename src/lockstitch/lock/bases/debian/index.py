@@ -189,8 +189,8 @@ def extend(
     roots: list[Candidate] = []
     problems: list[LockstitchError] = []
     for name in names:
-        found = index.satisfying(Relation(name=name))
-        if found is None:
+        provider = index.satisfying(Relation(name=name))
+        if provider is None:
             # `libgl1-mesa-glx` has become `libgl1`
             shorter = [each for each in index.names() if name.startswith(f"{each}-")]
             alike = difflib.get_close_matches(name, index.names(), n=3, cutoff=0.75)
@@ -200,7 +200,7 @@ def extend(
             hint = f"did you mean {ways}?" if near else f"look it up: apt-cache search {name}"
             problems.append(LockstitchError(message, hint=hint))
         else:
-            roots.append(found)
+            roots.append(provider)
     raise_all(problems)
     queue = deque((c.package.name, need) for c in roots for need in c.needs)
     before = {*chosen}

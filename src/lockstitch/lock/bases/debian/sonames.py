@@ -71,8 +71,8 @@ def _listed(download: Download, fetcher: Fetcher, store: Store) -> Mapping[str, 
         fetcher.fetch([download], Quiet())
         known = _read(download, store)
         store.remember(_RECORD, key, known)
-    found: Mapping[str, str] = known
-    return found
+    sonames: Mapping[str, str] = known
+    return sonames
 
 
 def _read(download: Download, store: Store) -> dict[str, str]:
@@ -80,9 +80,9 @@ def _read(download: Download, store: Store) -> dict[str, str]:
         text = gzip.decompress(store.read(download.digest) or b"")
     except (OSError, EOFError, zlib.error) as error:
         raise LockstitchError(f"the {download.name} is not a gzip file: {error}") from error
-    found: dict[str, str] = {}
+    sonames: dict[str, str] = {}
     for match in _LINE.finditer(text):
         places = [place.decode() for place in match["packages"].split(b",")]
         best = min(places, key=lambda place: (place.startswith(_RARE), place))
-        found.setdefault(match["name"].decode(), best.rpartition("/")[2])
-    return found
+        sonames.setdefault(match["name"].decode(), best.rpartition("/")[2])
+    return sonames
