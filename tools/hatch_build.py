@@ -52,7 +52,7 @@ class TwinHook(BuildHookInterface):
 def _made(source: Path, library: Path) -> str:
     """Compile the twin and return what stood in the way, if anything did."""
     digest = hashlib.sha256(source.read_bytes()).hexdigest()
-    words = [*shlex.split(os.environ.get("CC", "cc")), "-std=c11", "-O2", "-fPIC", "-shared"]
+    words = [*shlex.split(os.environ.get("CC", "cc")), "-std=c11", "-O3", "-fPIC", "-shared"]
     words += ["-ffreestanding", f'-DSOURCE="{digest}"', "-o", library.name, str(source)]
     if sys.platform == "linux":
         words += ["-nostdlib", "-Wl,--build-id=none", "-s"]

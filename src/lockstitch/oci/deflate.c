@@ -69,6 +69,11 @@ static uint32_t triple(const uint8_t *at)
     return at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16;
 }
 
+static uint64_t eight(const uint8_t *at)
+{
+    return word(at) | (uint64_t)word(at + 4) << 32;
+}
+
 static uint32_t hash(const Work *work, uint32_t value)
 {
     return value * 0x9E3779B1u >> (32 - work->hash_bits);
@@ -101,8 +106,15 @@ static uint32_t longest(Work *work, uint32_t at, uint32_t length)
         if (word(data + back) == want) {
             if (data[back + length] == data[at + length]) {
                 uint32_t size = 4;
-                while (size < most && data[back + size] == data[at + size])
-                    size++;
+                uint64_t differ = 0;
+                for (; size + 8 <= most; size += 8)
+                    if ((differ = eight(data + back + size) ^ eight(data + at + size)) != 0)
+                        break;
+                if (differ)
+                    size += (uint32_t)__builtin_ctzll(differ) / 8;
+                else
+                    while (size < most && data[back + size] == data[at + size])
+                        size++;
                 if (size > length) {
                     length = size;
                     token = size << 16 | (at - back);

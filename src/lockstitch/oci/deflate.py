@@ -16,6 +16,7 @@ import operator
 import os
 import re
 import struct
+import threading
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -448,11 +449,14 @@ def load(path: Path) -> Callable[[bytes], bytes] | None:
         return None
     size_of_work.restype = encode.restype = ctypes.c_size_t
     encode.argtypes = [ctypes.c_char_p, ctypes.c_uint32, ctypes.c_char_p, ctypes.c_char_p]
-    work = ctypes.c_char * size_of_work()
+    used = threading.local()  # of each thread: new memory for each file costs more than small files
 
     def twin(data: bytes) -> bytes:
-        out = (ctypes.c_char * len(data))()
-        size = encode(data, len(data), out, work())
-        return ctypes.string_at(out, size) if size else data
+        if not hasattr(used, "work"):
+            used.work, used.out = ctypes.create_string_buffer(size_of_work()), b""
+        if len(used.out) < len(data):
+            used.out = ctypes.create_string_buffer(1 << len(data).bit_length())
+        size = encode(data, len(data), used.out, used.work)
+        return ctypes.string_at(used.out, size) if size else data
 
     return twin
