@@ -9,23 +9,28 @@ The native image holds its base, which is made from Debian packages: the first t
 include that, once a machine. The other routes have no base (folder) or find it in the engine
 (docker). Docker's time ends with an image in the engine: no compressed layer, no digest that
 a registry would know.
-Run `python bench/images.py [--json FILE]`.
+Run `python bench/images.py [train] [serve] [sources] [--docs] [--json FILE]`; with `--docs` the
+tables are written into docs/benchmarks.md.
 """
 
 import argparse
 import json
+import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import tomllib
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 from classic import Docker, Folder
 from engine import answering
 from measure import environment, machine, median, run
 
+PAGE = Path(__file__).parents[1] / "docs/benchmarks.md"
 UV = Path(sys.executable).with_name("uv")
 LOCKSTITCH = [sys.executable, "-m", "lockstitch"]
 # A dependency of each image, an older version of it: nothing else moves.
@@ -185,20 +190,44 @@ class Sources(Native):
         return seconds + run(["sh", "-c", pack, "sh", target, layer])
 
 
-def show(image: str, rows: list[list[object]]) -> None:
-    """Print the rows with their ratios."""
-    print(f"\n{image:<30}{'native':>9}{'folder':>9}{'ratio':>8}{'docker':>9}{'ratio':>8}")
+def shown(image: str, rows: list[list[object]], load: float) -> str:
+    """Return the rows with their ratios, below the day and the load that they were measured at."""
+    title = f"{image}, {datetime.now(UTC):%Y-%m-%d}, load {load:.0f}"
+    lines = [f"{title:<30}{'native':>9}{'folder':>9}{'ratio':>8}{'docker':>9}{'ratio':>8}"]
     for name, *seconds in rows:
         native, folder, docker = (float(s) if s is not None else None for s in seconds)
         line = f"{name:<30}{native:>8.2f}s"
         for other in (folder, docker):
             line += f"{other:>8.2f}s{other / native:>7.1f}x" if other else f"{'-':>9}{'-':>8}"
-        print(line)
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def write(image: str, table: str) -> None:
+    """Replace a table of the page."""
+    found = re.compile(rf"^{image}\b[^\n]* native .*?(?=\n\n|\n```)", re.MULTILINE | re.DOTALL)
+    text, count = found.subn(table, PAGE.read_text())
+    if count != 1:
+        sys.exit(f"{PAGE} has {count} tables of {image}")
+    PAGE.write_text(text)
+
+
+def measured(image: str, folder: Path, *, engine: bool) -> list[list[object]]:
+    """Return the rows of an image, measured in an empty folder."""
+    if image == "sources":
+        own = Sources(folder)
+        return [["two sdists, built again", median(3, own.again), median(3, own.classic), None]]
+    native = Native(folder)
+    docker = Docker(folder, native.root, image, UV) if engine else None
+    return cases(native, image, Folder(folder, native.root, image, UV), docker)
 
 
 def main() -> None:
-    """Measure both images and print the ratios."""
+    """Measure the images and print the ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
+    known = [*BUMPED, "sources"]
+    parser.add_argument("images", nargs="*", metavar="IMAGE", help=f"of {', '.join(known)}")
+    parser.add_argument("--docs", action="store_true", help="also write the tables into the page")
     parser.add_argument("--json", type=Path, help="also write the rows to this file")
     options = parser.parse_args()
     print(machine())
@@ -206,18 +235,14 @@ def main() -> None:
     with answering() as answers:
         if not answers:
             print("docker: no engine answers, its columns stay empty")
-        for image in ("train", "serve"):
+        for image in options.images or known:
+            load = os.getloadavg()[0]
             with tempfile.TemporaryDirectory(prefix="lockstitch-bench-") as name:
-                native = Native(Path(name))
-                folder = Folder(Path(name), native.root, image, UV)
-                docker = Docker(Path(name), native.root, image, UV) if answers else None
-                results[image] = cases(native, image, folder, docker)
-            show(image, results[image])
-    with tempfile.TemporaryDirectory(prefix="lockstitch-bench-") as name:
-        own = Sources(Path(name))
-        again, classic = median(3, own.again), median(3, own.classic)
-        results["sources"] = [["two sdists, built again", again, classic, None]]
-    show("sources", results["sources"])
+                results[image] = measured(image, Path(name), engine=answers)
+            table = shown(image, results[image], load)
+            print(f"\n{table}", flush=True)
+            if options.docs:
+                write(image, table)
     if options.json:
         options.json.write_text(json.dumps({"machine": machine(), "rows": results}, indent=2))
 

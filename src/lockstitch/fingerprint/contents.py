@@ -120,7 +120,7 @@ def _installed(files: Files, site: str) -> Iterator[_Installed]:
         name, version, needs = script.header(contents[0])
         rows = script.rows(contents[1])
         document = {"name": name, "version": version, "needs": needs}
-        document |= script.described(rows, contents[2], contents[3])
+        document |= script.described(script.digests(rows), contents[2], contents[3])
         document["edited"] = sorted(_changed(files, site, rows))
         yield _Installed(site=site, name=name, document=document, rows=rows)
 

@@ -17,7 +17,7 @@ from lockstitch.fingerprint.model import Fingerprint
 from lockstitch.resources import load_script
 from lockstitch.store import Store, default_root
 
-_KIND = "seen-files-1"  # of store records: of which files an environment was hashed
+_KIND = "seen-files-2"  # of store records: of which files an environment was hashed
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # of containers
 _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@:%\[\]-]*")  # a word that ssh takes for no option
 _ENGINES = ("docker", "podman")

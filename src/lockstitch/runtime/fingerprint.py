@@ -73,8 +73,8 @@ STEP = 2  # seconds in which a second write of a file may not show
 def packages(distributions=None, seen=None, now=None):
     """Return the installed packages by name; of two on the path the first is the one imported.
 
-    `seen` is what was found edited before, by name, with a mark of the files; it is read, and what
-    is found now is put into `now`.
+    `seen` is what was found edited before, by name, with a mark of the files and their digests; it
+    is read, and what is found now is put into `now`.
     """
     found, wanted = {}, {}
     roots: dict[str, list[tuple[str, list[tuple[str, str]]]]] = {}
@@ -90,12 +90,14 @@ def packages(distributions=None, seen=None, now=None):
                 distribution.read_text("WHEEL") or "",
                 distribution.read_text("direct_url.json") or "",
             )
-            found[name] = {"name": name, "version": version, **described(listed, *notes)}
             mark = marked(root, listed)
-            known, edited = (seen or {}).get(name) or (None, ())
-            found[name]["edited"] = [*edited] if known == mark else verified(root, listed)
+            known, edited, sums = (seen or {}).get(name) or (None, (), {})
+            if known != mark:
+                edited, sums = verified(root, listed), digests(listed)
             if now is not None and mark:
-                now[name] = [mark, [*found[name]["edited"]]]
+                now[name] = [mark, [*edited], sums]
+            package = {"name": name, "version": version, **described(sums, *notes)}
+            found[name] = {**package, "edited": [*edited]}
             wanted[name] = requires
             roots.setdefault(os.path.realpath(root), []).append((name, listed))
     for root, owners in roots.items():
@@ -107,15 +109,18 @@ def packages(distributions=None, seen=None, now=None):
     return [found[name] for name in sorted(found)]
 
 
-def described(listed: list[tuple[str, str]], wheel: str, direct_url: str) -> dict[str, Any]:
+def described(sums: dict[str, str], wheel: str, direct_url: str) -> dict[str, Any]:
     """Return digests of a package's files, its tags, where it came from: RECORD, WHEEL, PEP 610."""
     package: dict[str, Any] = {"tags": sorted(set(re.findall(r"(?m)^Tag: *(\S+)", wheel)))}
     package.update(origin(direct_url))
     # An editable install has paths of this machine in it.
-    if listed and package.get("origin") != "editable":
-        package["record"] = digest(listed)
-        package["code"] = digest([row for row in listed if not left_out(row[0])])
-    return package
+    return package if package.get("origin") == "editable" else {**package, **sums}
+
+
+def digests(listed: list[tuple[str, str]]) -> dict[str, str]:
+    """Return the digest of what was installed, and of what an image has of it, if trimmed."""
+    kept = [row for row in listed if not left_out(row[0])]
+    return {"record": digest(listed), "code": digest(kept)} if listed else {}
 
 
 def header(text: str) -> tuple[str, str, list[str]]:
@@ -186,7 +191,7 @@ def origin(text: str) -> dict[str, Any]:
 def marked(root, listed):
     """Return a digest of RECORD and of the stat of its files, "" while one may change unseen."""
     until = (time.time() - STEP) * 1e9
-    parts = [root]
+    parts = [root, repr((SKIPPED, TESTS, SUFFIXES, PREFIXES, KEPT))]  # which decide the digests
     for path, wanted in listed:
         if path.endswith(".pyc"):
             continue

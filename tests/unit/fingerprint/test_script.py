@@ -137,10 +137,14 @@ def test_a_file_is_hashed_again_when_its_stat_is_another(
     monkeypatch.setitem(known, "STEP", -60)
     was: dict[str, Any] = {}
     script.packages(found, {}, was)
-    assert {name: edited for name, (_, edited) in was.items()} == {"model": [], "tool-box": []}
-    was["model"][1] = ["changed as it was remembered"]
+    assert {name: seen[1] for name, seen in was.items()} == {"model": [], "tool-box": []}
+    was["model"][1:] = [["changed as it was remembered"], {"record": "as remembered"}]
     unread = script.packages(found, was, {})[0]
     assert unread["edited"] == ["changed as it was remembered"]
+    assert unread["record"] == "as remembered"
+    with monkeypatch.context() as other:  # of a version that leaves out something else
+        other.setitem(known, "TESTS", ("tests", "extra"))
+        assert script.packages(found, was, {})[0]["record"] != "as remembered"
     path = environments.packages(venv) / "model" / "extra" / "part.py"
     facts = path.stat()
     path.write_bytes(b"y = 3\n")

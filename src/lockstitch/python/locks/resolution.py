@@ -1,7 +1,8 @@
 """What a Python lock comes down to for one target: pinned packages and wheels."""
 
 import datetime
-from collections.abc import Iterable, Sequence
+import functools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,8 @@ from lockstitch.values import frozen
 
 if TYPE_CHECKING:
     from packaging.tags import Tag
+
+    Wheel = tuple[str, frozenset[Tag]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -56,7 +59,6 @@ def best_wheel(
     filenames: Iterable[str], tags: "Sequence[Tag]", *, name: str, version: str
 ) -> str | None:
     """Return the wheel of a package whose tags come first, the latest build of it, or None."""
-    from packaging.tags import create_compatible_tags_selector
     from packaging.utils import parse_wheel_filename
     from packaging.version import Version
 
@@ -70,8 +72,15 @@ def best_wheel(
         if same:
             wheels.append((build, filename, fits))
     wheels.sort(key=lambda each: each[:2], reverse=True)
-    ordered = create_compatible_tags_selector(tags)((wheel[1], wheel[2]) for wheel in wheels)
+    ordered = _selector(tuple(tags))((wheel[1], wheel[2]) for wheel in wheels)
     return next(iter(ordered), None)
+
+
+@functools.lru_cache(maxsize=4)  # it ranks a thousand tags, and a lock has hundreds of packages
+def _selector(tags: "tuple[Tag, ...]") -> "Callable[[Iterable[Wheel]], Iterator[str]]":
+    from packaging.tags import create_compatible_tags_selector
+
+    return create_compatible_tags_selector(tags)
 
 
 def seconds(uploaded: str) -> int:
