@@ -405,7 +405,8 @@ def _built(
                 except LockstitchError as error:
                     for each in error.everything():
                         if sources.PIN in each.hint and unbuilt.version:
-                            each.hint = uv.with_wheel(project, unbuilt) or each.hint
+                            way = uv.with_wheel(project, unbuilt)
+                            each.hint = each.hint.replace(sources.PIN, way or sources.PIN)
                         problems.append(each)
                     continue
             built[unbuilt.artifact, known.platform] = known

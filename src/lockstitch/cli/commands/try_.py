@@ -33,6 +33,7 @@ from lockstitch.oci.layout import Layout
 from lockstitch.oci.model import Image
 from lockstitch.progress import say
 from lockstitch.python.model import BESIDE, ImageSpec, Project
+from lockstitch.python.names import distribution_of
 from lockstitch.trial import rootfs
 from lockstitch.trial.start import Answered, Trial, Verdict, start
 from lockstitch.trial.verdict import Lack, plain
@@ -200,15 +201,7 @@ def _remedies(project: Project, spec: ImageSpec, verdict: Verdict) -> Iterator[t
 def _remedy(project: Project, spec: ImageSpec, lack: Lack) -> str:
     """Return the remedy for what an image lacks; a file must be in the project to be included."""
     if lack.kind == "module":
-        base = posixpath.join(spec.workdir, lack.name.replace(".", "/"))
-        if "." in lack.name and (project.root / posixpath.dirname(base)).is_dir():
-            return f"the project has no `{base}.py`; git check-ignore -v {base}.py"
-        if (
-            "." not in lack.name
-            and (project.root / lack.name).is_dir()
-            and "PYTHONPATH" not in spec.env
-        ):
-            return f'env = {{PYTHONPATH = "/app"}} in [tool.lockstitch.images.{spec.name}]'
+        return _remedy_of_module(project, spec, lack)
     if lack.kind != "file":
         return lack.line(spec.name)
     if of_windows := _of_windows(project, lack.name):
@@ -239,6 +232,23 @@ def _of_windows(project: Project, name: str) -> str:
     path = "/".join((drive, *parts))
     told = f"`\\` parts no folders on Linux: write `{path}` in the code"
     return told if "\\" in name else ""
+
+
+def _remedy_of_module(project: Project, spec: ImageSpec, lack: Lack) -> str:
+    """Return the remedy for a module that an image lacks."""
+    base = posixpath.join(spec.workdir, lack.name.replace(".", "/"))
+    if "." in lack.name and (project.root / posixpath.dirname(base)).is_dir():
+        return f"the project has no `{base}.py`; git check-ignore -v {base}.py"
+    top = distribution_of(lack.name.partition(".")[0])
+    if "." in lack.name and distribution_of(lack.name) == top:  # Python found what it is in
+        return f"the version of {top} that is here has none: uv add '{top}<VERSION'"
+    if (
+        "." not in lack.name
+        and (project.root / lack.name).is_dir()
+        and "PYTHONPATH" not in spec.env
+    ):
+        return f'env = {{PYTHONPATH = "/app"}} in [tool.lockstitch.images.{spec.name}]'
+    return lack.line(spec.name)
 
 
 def _mended(spec: ImageSpec, writes: Sequence[str]) -> Iterator[str]:

@@ -198,6 +198,9 @@ _SETS_UP = frozenset(
 )
 
 
+_MAKES_READY = re.compile(r"(?i)log|config|setting|seed|device|env")
+
+
 def _runs(node: ast.stmt, own: set[str]) -> bool:
     """Return whether a statement at the top level does something when the file is started.
 
@@ -207,7 +210,8 @@ def _runs(node: ast.stmt, own: set[str]) -> bool:
     if isinstance(node, ast.If):
         return "__name__" in ast.dump(node.test)
     if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
-        return isinstance(node.value.func, ast.Name) and node.value.func.id in own
+        called = node.value.func.id if isinstance(node.value.func, ast.Name) else ""
+        return called in own and not _MAKES_READY.search(called)
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
         return dotted(node.value.func).rpartition(".")[2] not in _SETS_UP
     return isinstance(node, ast.For | ast.With | ast.While)

@@ -329,8 +329,8 @@ class _Finder:
             and not (found and {*p.path.split("/")[:-1]} & _SHOWS)
         ]
         if trainers and not trained and _TRAIN not in found:
-            found[_TRAIN] = trainers[0]
-            scripts = [p for p in scripts if p is not trainers[0]]
+            found[_TRAIN] = self._starter(trainers[0], scripts)
+            scripts = [p for p in scripts if p.path != found[_TRAIN].path]
         if not found:
             found.update((each.image, each) for each in [*self._console()][:1])
         if not found and scripts:
@@ -339,6 +339,20 @@ class _Finder:
         used = {p.path for p in found.values()}
         self.others = [p for p in scripts if p.path not in used]
         return [found[name] for name in sorted(found, key=lambda n: (n != _TRAIN, n))]
+
+    def _starter(self, trainer: Program, scripts: Sequence[Program]) -> Program:
+        """Return the script that is said to be started and that imports a training, or that."""
+        said_to_start = {
+            p.path for p in scripts if any(self._points(each, p.path) for each in self._said)
+        }
+        tail = f".{_module(trainer.path).rpartition('.')[2]}."
+        starters = (
+            replace(p, image=_TRAIN)
+            for p in scripts
+            if p.path in said_to_start
+            and any(tail in f".{whole}." for whole in self._codes[p.path].names.values())
+        )
+        return trainer if trainer.path in said_to_start else next(starters, trainer)
 
     def _without_image(self, used: set[str]) -> None:
         """Say which pages no Dockerfile starts."""

@@ -483,6 +483,27 @@ def test_templates_that_only_windows_finds_are_named(tmp_path: Path) -> None:
     assert how_to_get(project, project.images[0], "web/templates/**") == ""
 
 
+@pytest.mark.parametrize(
+    ("readme", "command"),
+    [
+        ("main.py", ["python", "main.py"]),
+        ("src/train_models.py", ["python", "-m", "src.train_models"]),
+    ],
+)
+def test_the_script_that_a_readme_starts_is_the_training(
+    tmp_path: Path, readme: str, command: list[str]
+) -> None:
+    start = "if __name__ == '__main__':\n    main()\n"
+    texts = {
+        "README.md": f"```bash\npython {readme}\n```\n",
+        "main.py": f"from src.train_models import main\n{start}",
+        "src/__init__.py": "",
+        "src/other.py": "x = 1\n",
+        "src/train_models.py": f"from src.other import x\ndef main(): print(x)\n{start}",
+    }
+    assert planned(tmp_path, texts)[0]["train"]["command"] == command
+
+
 def test_of_several_notebooks_one_runs_whose_data_is_here(tmp_path: Path) -> None:
     texts = {
         "nb/01_train.ipynb": NOTEBOOK.replace("x.csv", "gone.csv"),
