@@ -189,8 +189,15 @@ def sync(path: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, a link or a folder with all that is in it; nothing where there is none."""
+    """Remove a file, a link or a folder with all that is in it; nothing where there is none.
+
+    A folder gets another name first: who is killed in the middle leaves no part of it.
+    """
     if path.is_dir() and not path.is_symlink():
+        gone = path.with_name(f".{path.name}.gone")
+        shutil.rmtree(gone, ignore_errors=True)
+        with contextlib.suppress(OSError):  # where its folder takes no names
+            path = path.rename(gone)
         shutil.rmtree(path, ignore_errors=True)
     else:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):

@@ -223,3 +223,17 @@ def test_an_environment_of_any_kind_is_no_part_of_a_project(mark: str, tmp_path:
         path.write_text("1")
     assert [found.name for found in files.walk(tmp_path)] == ["app.py"]
     assert files.is_skipped(tmp_path / "env")
+
+
+def test_a_folder_is_gone_before_what_is_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who is killed while files go one by one leaves no half of a folder by its name."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/b").touch()
+    seen = []
+    monkeypatch.setattr(
+        "shutil.rmtree", lambda path, **_: seen.append((path.name, (tmp_path / "a").exists()))
+    )
+    files.remove(tmp_path / "a")
+    assert seen[-1] == (".a.gone", False)

@@ -178,4 +178,4 @@ def _remove(folder: Path) -> None:
     if folder.exists():
         for path, _, _ in os.walk(folder):
             Path(path).chmod(0o700)
-        shutil.rmtree(folder)
+        files.remove(folder)

@@ -32,6 +32,7 @@ _NO_DATABASE = ("unable to open database file", "attempt to write a readonly dat
 _LONGEST = 1 << 20  # bytes of output that are read
 _SHOWN = 2_000  # bytes of an answer
 _OK = 200
+_BROKEN = 500
 _PATIENCE = 10  # seconds for the first byte of an answer
 _PROC = Path("/proc")
 _FRAME = re.compile(r'File "/app/(?!\.venv/)([^"\n]+\.py)", line')
@@ -138,6 +139,9 @@ def _run(trial: Trial, *, writable: bool) -> tuple[Verdict, list[str]]:
                 page.visit(trial.spec.port, trial.seconds - (clock.monotonic() - began))
             if outcome == "answers" and trial.request is not None:
                 answered = _asked(trial, trial.request)
+            elif outcome == "answers" and not trial.spec.health:
+                first = _asked(trial, None)
+                answered = first if first.status == _BROKEN else None
             code = running.poll()  # None for one that is stopped here
             # What a page says when it is stopped in its middle is no fault of it.
             raised = outcome == "answers" and page.raised(_tail(log))
@@ -253,9 +257,10 @@ def _answers(spec: ImageSpec, left: float) -> bool:
     return False
 
 
-def _asked(trial: Trial, request: bytes) -> Answered:
-    """Send a server the request of its image, once."""
-    url = f"http://127.0.0.1:{trial.spec.port}{trial.spec.request_path}"
+def _asked(trial: Trial, request: bytes | None) -> Answered:
+    """Send a server the request of its image once, or ask for its first page."""
+    path = "/" if request is None else trial.spec.request_path
+    url = f"http://127.0.0.1:{trial.spec.port}{path}"
     began = clock.monotonic()
     try:
         status, body = ask(url, request, patience=trial.seconds)

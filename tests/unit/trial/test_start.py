@@ -222,6 +222,20 @@ def test_a_server_without_a_health_route_must_say_something(
         assert start(trial).outcome == outcome
 
 
+@pytest.mark.parametrize(("status", "outcome"), [(500, "failed"), (404, "answers")])
+def test_a_first_page_that_raises_is_a_failure(status: int, outcome: str, store: Store) -> None:
+    with serve() as server, pytest.MonkeyPatch.context() as patch:
+        server.on("/", Reply(status=status, body=b"TemplateNotFound"))
+        patch.setattr("lockstitch.trial.start._listens", lambda _: False)
+        patch.setattr("lockstitch.trial.start._is_own", lambda *_: True)
+        config = dataclasses.replace(image().config, command=("sleep", "20"))
+        port = int(server.address.rpartition(":")[2])
+        table = ImageSpec(name="x", command=config.command, port=port)
+        trial = Trial(spec=table, config=config, root=unpacked(image(), store), seconds=20)
+        verdict = start(trial)
+    assert (verdict.outcome, verdict.is_good) == (outcome, outcome == "answers")
+
+
 @pytest.mark.slow
 def test_what_a_page_says_as_it_is_stopped_is_no_error_of_it(store: Store) -> None:
     """A page that takes longer than the trial is stopped in its middle."""

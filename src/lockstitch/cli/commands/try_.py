@@ -167,7 +167,7 @@ def show(project: Project, spec: ImageSpec, verdict: Verdict) -> str:
         say(f"({len(lines) - _SHOWN} lines before these)")
     for line in lines[-_SHOWN:]:
         say(f"< {line}")
-    if verdict.answered:
+    if verdict.answered and spec.request:
         say(f"POST {spec.request_path}: {printable(verdict.answered.body, 300)}")
     for lack, remedy in _remedies(project, spec, verdict):
         told = "is missing" if not verdict.is_good else "is missing by what it printed"
@@ -289,7 +289,8 @@ def _words(spec: ImageSpec, verdict: Verdict) -> str:
         case _ if verdict.answered:
             status = verdict.answered.status
             told = f"HTTP {status}" if status else "no answer"
-            return f"failed: {on}, and {told} to POST {spec.request_path} ({spec.request})"
+            asked = f"POST {spec.request_path} ({spec.request})" if spec.request else "GET /"
+            return f"failed: {on}, and {told} to {asked}"
         case _ if verdict.code is None:
             place = spec.health or f"port {spec.port}"
             return f"failed: no answer on {place} in {verdict.seconds:.0f} s"

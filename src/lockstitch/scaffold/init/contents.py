@@ -13,7 +13,7 @@ from lockstitch.python.model import BESIDE
 from lockstitch.python.names import known_modules
 from lockstitch.python.size import shown
 from lockstitch.python.tables import table
-from lockstitch.repository.code.applications import Code
+from lockstitch.repository.code.applications import Code, applications
 from lockstitch.repository.code.opened import SQLITE, PathUse, downloads, values_of
 from lockstitch.repository.code.started import started_by
 from lockstitch.repository.code.variables import variables_of
@@ -45,6 +45,7 @@ _RUN_FOLDER = re.compile(r"(?m)^[ \t]+dir[ \t]*:[ \t]*[\"']?([\w-]+)(?:/.*)?$")
 _MADE = re.compile(r"_version(?:__)?\.py$|_pb2(?:_grpc)?\.py$")  # by a build
 _RUNS = re.compile(r"(?:.*/)?(?:mlflow\.db$|mlruns/)")
 _WORKERS = frozenset({"rq", "arq", "dramatiq"})  # which import what a task names
+_SITES = frozenset({"flask", "dash", "quart"})
 _STORE = "bentoml-store"  # the folder of the project that is BENTOML_HOME
 _SENTENCE = re.compile(r"[.,:;!?] |(?: [^ ]+){4}")  # words for people, and no name of a folder
 _COMMAND = re.compile(r"(?:python3?|bash|sh|pip|git|cp|mv|rm|docker|java|make|spark-submit) ")
@@ -142,7 +143,7 @@ class _Reader:
                     self._wanted.setdefault(name, "its command")
         for module, use in uses:
             self._read(module, use)
-        self._conventions()
+        self._conventions(modules)
         for name in list(self._wanted):
             self._settings(name)
         made.ends = frozenset(self._ends(modules))
@@ -452,13 +453,14 @@ class _Reader:
     def _is_code(self, path: str) -> bool:
         return any(n.startswith(f"{path}/") for n in self._found.codes)
 
-    def _conventions(self) -> None:
+    def _conventions(self, modules: set[str]) -> None:
         """Take the folders that frameworks and people look for without naming them."""
         kind, path = self._program.kind, self._program.path
         folder = posixpath.dirname(path)
-        if kind in {"flask", "dash", "quart"}:
+        made = [m for m in sorted(modules & self._found.codes.keys()) if self._is_site(m)]
+        for each in [path] if kind in _SITES and path not in made else made:
             for name in ("templates", "static", "assets"):
-                self._folder(posixpath.join(folder, name), f"{path}:1")
+                self._folder(posixpath.join(posixpath.dirname(each), name), f"{each}:1")
             self._templates(posixpath.join(folder, "templates"))
         if kind == "streamlit":
             self._folder(posixpath.join(folder, "pages"), f"{path}:1")
@@ -493,6 +495,10 @@ class _Reader:
                 f"`{other}` is no `{folder}` on Linux, where Flask looks: git mv {other} {folder}"
             )
             self._renamed.append(f"{folder}/**")
+
+    def _is_site(self, module: str) -> bool:
+        """Return whether a module makes an application that has its folders beside itself."""
+        return any(each.kind in _SITES for each in applications(self._code(module)))
 
     def _folder(self, folder: str, where: str) -> None:
         for name in self._names:

@@ -1135,3 +1135,11 @@ def test_what_a_host_starts_is_the_program(tmp_path: Path) -> None:
         assert (words[1], images["serve"].get("workdir", "")) in (
             [("app:app", "web")] if name == "render.yaml" else [("web.app:app", "")]
         )
+
+
+def test_templates_lie_beside_the_application_and_not_beside_its_starter(tmp_path: Path) -> None:
+    shape = gauntlet.read(gauntlet.SHAPES / "flask-package-of-a-starter.shape")
+    images, _ = planned(tmp_path, dict(shape.files))
+    assert images["serve"]["include"] == [
+        *("run.py", "site_app/**/*.py", "site_app/static/**", "site_app/templates/**")
+    ]
