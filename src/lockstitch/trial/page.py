@@ -18,7 +18,7 @@ _PATHS = ("/_stcore/stream", "/stream")  # the second one before Streamlit 1.19
 _RERUN = b"\x5a\x00"  # field 11 of BackMsg, an empty message
 _FINISHED = 6  # the field of ForwardMsg
 _KEY = base64.b64encode(b"lockstitch try..").decode()
-_BINARY, _MASKED, _CLOSED = 0x82, 0x80, 8
+_BINARY, _PONG, _MASKED, _CLOSED, _PING = 0x82, 0x8A, 0x80, 8, 9
 _LENGTHS = {126: ">H", 127: ">Q"}  # of a message whose size needs more than 7 bits
 _LARGEST = 64 << 20  # bytes of a message
 _RAISED = re.compile(r"Uncaught app ex(?:ception|ecution)")
@@ -47,7 +47,9 @@ def visit(port: int, seconds: float) -> None:
                 while clock.monotonic() < end:
                     opened.settimeout(max(0.1, end - clock.monotonic()))
                     kind, data = _message(opened)
-                    if kind == _CLOSED or _FINISHED in _fields(data):
+                    if kind == _PING:  # who does not answer in a second is hung up on
+                        opened.sendall(bytes([_PONG, _MASKED | len(data), *bytes(4)]) + data)
+                    elif kind == _CLOSED or _FINISHED in _fields(data):
                         return
             return
 

@@ -43,7 +43,7 @@ class Server:
                 self.received = connection.recv(64)
                 for frame in self._frames:
                     connection.sendall(frame)
-                connection.recv(1)  # until the other side has gone
+                self.received += connection.recv(64)  # until the other side has gone
 
     def close(self) -> None:
         self._socket.close()
@@ -84,6 +84,14 @@ def test_a_server_that_hangs_up_ends_the_visit(serve: Serve) -> None:
     server = serve("/_stcore/stream", [frame(SESSION), b"\x88\x00"])
     page.visit(server.port, 20)
     assert server.asked == ["/_stcore/stream"]
+
+
+def test_a_server_that_asks_whether_anybody_is_there_is_answered(serve: Serve) -> None:
+    """Newer servers of Streamlit ask each second, and hang up on who is silent."""
+    server = serve("/_stcore/stream", [b"\x89\x02hi", frame(FINISHED)])
+    page.visit(server.port, 20)
+    server.close()
+    assert server.received.endswith(b"\x8a\x82\0\0\0\0hi")
 
 
 @pytest.mark.slow
