@@ -4,13 +4,16 @@ import json
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import yaml
 
-from lockstitch import process
-from lockstitch.cluster import kubectl
+from lockstitch import process, ranks
+from lockstitch.cluster import kubectl, start
 from lockstitch.cluster.job import Job
 from lockstitch.errors import LockstitchError
 from lockstitch.python.model import ImageSpec, Project, TargetSpec
@@ -164,6 +167,37 @@ def test_what_a_job_wrote_comes_from_its_volume(folder: Path) -> None:
     assert (folder / "applied").read_text() == "kind: Pod\n"
     assert [each[0] for each in told] == ["apply", "wait", "exec", "delete"]
     assert told[3] == ["delete", "pod", "churn-train-reader", "--ignore-not-found", "--wait=false"]
+
+
+def test_a_run_on_kubernetes_leaves_its_outputs_and_a_record(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models = folder / "volume" / "models"
+    models.mkdir(parents=True)
+    report = {"ranks": [{"rank": 0, "node": "node1", "facts": {}}], **ranks.facts()}
+    (models / ".lockstitch-ranks.json").write_text(json.dumps(report))
+    (models / "metrics.json").write_text('{"accuracy": 0.8}')
+    story = {"pods": [[pod("p", {"running": {}})], [pod("p", ended(0))]], "end": COMPLETE}
+    (folder / "story").write_text(json.dumps(story))
+    image: Any = SimpleNamespace(
+        config=SimpleNamespace(user="65532:65532"),
+        descriptor=lambda: SimpleNamespace(digest="sha256:" + "2" * 64),
+    )
+    job = job_in(folder)
+    target = replace(job.target, registry="registry.example.com/team/churn")
+    job = replace(job, image=image, target=target, folder=folder / "job")
+    assert start.on_kubernetes(job, print, 0) == 0
+    record = json.loads((folder / "models" / "train.run.json").read_text())
+    assert record["metrics"] == {"accuracy": 0.8}
+    assert [*record["outputs"]] == ["models/metrics.json"]
+    assert [each["node"] for each in record["ranks"]] == ["node1"]
+    assert record["fingerprint"]["packages"]
+    reader = yaml.safe_load((folder / "applied").read_text())
+    assert (reader["kind"], reader["metadata"]["name"]) == ("Pod", "churn-train-reader")
+    for_ray = replace(job, target=replace(target, operator="kuberay"))
+    with pytest.raises(LockstitchError, match="runs a RayJob that kubectl applies"):
+        start.on_kubernetes(for_ray, print, 0)
+    assert "models/train.run.json: sha256:" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("most", [0, 512, 700_000, 1_280_000])
