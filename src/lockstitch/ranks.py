@@ -544,6 +544,7 @@ def main(words: list[str]) -> int:
         return _refused(rank, str(error), SILENT)
     if rank == 0:
         who = f"nodes, the {report.ranks[0]['node']} among them" if options.ray else "ranks"
+        who = "rank" if len(report.ranks) == 1 else who
         count = f"{len(report.ranks)} {who}"
         noted = f"; noted: {', '.join(sorted(report.differences))}" if report.differences else ""
         seconds = time.monotonic() - started

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.request
@@ -41,6 +42,10 @@ health = "/health"
 command = ["python", "train.py"]
 include = ["train.py"]
 outputs = ["models"]
+
+[tool.lockstitch.targets.one]
+engine = "kubernetes"
+registry = "registry.example.com/team/demo"
 
 [tool.lockstitch.targets.cloud]
 engine = "kubernetes"
@@ -234,3 +239,100 @@ def test_the_deployment_answers_restarts_and_rolls_out(project: Path, podman: Po
     assert answer("/health") == "better"
     assert answer("/image") != first
     podman.ask("kube", "down", str(manifest))
+
+
+# kubectl's words for Podman: a Job is a pod that ends, a claim a volume. What Podman 4.3 lacks is
+# done here: files of a ConfigMap, folders within a volume, and the group that may write to it.
+KUBECTL = """\
+import json, os, pathlib, subprocess, sys, yaml
+own, tag = json.loads(os.environ["PODMAN"]), os.environ["TAG"]
+folder, words = pathlib.Path(os.environ["PODS"]), sys.argv[1:]
+def podman(*words, **how):
+    return subprocess.run([*own, *words], capture_output=True, text=True, **how)
+def container(pod):
+    return podman("ps", "-a", "--filter", f"name={pod}-", "--filter", "ancestor=" + tag,
+        "--format", "{{.Names}}", check=True).stdout.strip()
+if words[0] == "apply":
+    for document in yaml.safe_load_all(sys.stdin):
+        if document["kind"] == "ConfigMap":
+            for name, text in document["data"].items():
+                (folder / name).write_text(text)
+        if document["kind"] not in ("Job", "Pod"):
+            continue
+        spec = document["spec"]
+        spec = spec["template"]["spec"] if document["kind"] == "Job" else spec
+        (one,) = spec["containers"]
+        one |= {"image": tag, "imagePullPolicy": "Never"}
+        spec["hostNetwork"] = True
+        places = {"outputs": folder / "volume", "check": folder}
+        for mount in one["volumeMounts"]:
+            if "subPath" in mount:
+                place = folder / "volume" / mount.pop("subPath")
+                place.mkdir(parents=True, exist_ok=True)
+                place.chmod(0o777)
+                places["outputs"] = place
+        spec["volumes"] = [{"name": each["name"], "hostPath": {"path": str(places[each["name"]])}}
+            if each["name"] in places else each for each in spec["volumes"]]
+        about = {"name": document["metadata"]["name"]}
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": about, "spec": spec}
+        done = podman("kube", "play", "-", input=yaml.safe_dump(pod))
+        if done.returncode:
+            sys.exit(done.stdout + done.stderr)
+elif words[0] == "delete":
+    podman("pod", "rm", "--force", words[2])
+elif words[0] == "get":
+    (state,) = json.loads(podman("inspect", container("demo-train"), check=True).stdout)
+    state, code = state["State"], state["State"]["ExitCode"]
+    ends = state["Status"] == "exited"
+    now = {"terminated": {"exitCode": code, "finishedAt": "x"}} if ends else {"running": {}}
+    known = [{"type": "Failed" if code else "Complete", "status": "True"}] if ends else []
+    pod = {"metadata": {"name": "demo-train"}, "status": {"containerStatuses": [{"state": now}]}}
+    job = {"metadata": {"uid": "u"}, "status": {"conditions": known}}
+    print(json.dumps({**job, "items": [pod]}))
+elif words[0] == "logs":
+    os.execv(own[0], [*own, "logs", "--follow", container("demo-train")])
+elif words[0] == "exec":
+    os.execv(own[0], [*own, "exec", container(words[1]), *words[3:]])
+"""
+
+
+@NEEDS
+@pytest.mark.xdist_group("podman")
+def test_a_job_leaves_its_outputs_here_and_a_record(
+    project: Path, podman: Podman, tmp_path: Path
+) -> None:
+    archive, tag = podman.folder / "train.tar", "localhost/demo-train:first"
+    (project / "train.py").write_text(
+        "print('trained')\nopen('models/metrics.json', 'w').write('{\"accuracy\": 0.75}')\n"
+    )
+    words = [LOCKSTITCH, "build", "train", "--output", archive, "--tag", tag]
+    subprocess.run(words, cwd=project, check=True, capture_output=True)
+    podman.ask("load", "-i", str(archive))
+    (tmp_path / "kubectl").write_text(f"#!{sys.executable}\n{KUBECTL}")
+    (tmp_path / "kubectl").chmod(0o755)
+    pods = tmp_path / "pods"
+    pods.mkdir()
+    tmp_path.chmod(0o755)
+    own = [shutil.which("podman"), "--root", f"{podman.folder}/root"]
+    own += ["--runroot", f"{podman.folder}/run", "--storage-driver", "vfs"]
+    env = {
+        **os.environ,
+        "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}",
+        "CONTAINERS_CONF": str(podman.folder / "containers.conf"),
+        "PODMAN": json.dumps(own),
+        "TAG": tag,
+        "PODS": str(pods),
+    }
+    words = [LOCKSTITCH, "run", "train", "--on", "one"]
+    done = subprocess.run(
+        words, cwd=project, env=env, check=False, capture_output=True, text=True, timeout=240
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "trained\n" in done.stdout
+    assert "1 rank, one environment" in done.stdout
+    record = json.loads((project / "models" / "train.run.json").read_text())
+    assert record["metrics"] == {"accuracy": 0.75}
+    assert [*record["outputs"]] == ["models/metrics.json"]
+    python = record["fingerprint"]["python"]
+    assert python["version"].startswith("3.11."), "of the image"
+    assert podman.ask("pod", "ps", "--filter", "name=demo-train-reader", "-q").strip() == ""
