@@ -84,6 +84,7 @@ _PLANS = frozenset(
     {"airflow.DAG", "airflow.models.DAG", "airflow.models.dag.DAG", "airflow.decorators.dag"}
     | {"airflow.sdk.DAG", "airflow.sdk.dag"}
 )
+_HOST = "0.0.0.0"  # noqa: S104 -- in a container
 _TRAIN, _SERVE = "train", "serve"
 # What the program of a kind needs beside the framework itself: distribution to requirement.
 _NEEDED: Mapping[str, Mapping[str, str]] = {
@@ -124,6 +125,23 @@ _ENV: Mapping[str, Mapping[str, str]] = {
 _STARTED = frozenset({"uvicorn", "gunicorn", "hypercorn", "flask", "streamlit", "celery"})
 # An address of gunicorn, or a file of settings that may have one.
 _BINDS = re.compile(r"-b|--bind\b|-c|--config\b")
+# How an application is started, by the program: `{called}` is a factory's call.
+_COMMANDS = {
+    "bentoml": "bentoml serve {app} --host {host} --port {port}",
+    "celery": "celery -A {app} worker --loglevel info",
+    "chainlit": "chainlit run {file} --host {host} --port {port} --headless",
+    "flask": "flask --app {called} run --host {host} --port {port}",
+    "gunicorn": "gunicorn --bind {host}:{port} {called}",
+    "hypercorn": "hypercorn {called} --bind {host}:{port}",
+    "panel": "panel serve {file} --address {host} --port {port} --allow-websocket-origin *",
+    "ray": "serve run {app}",
+    "sanic": "sanic {app} --host {host} --port {port} --single-process",
+    "streamlit": "streamlit run {file} --server.address {host} --server.port {port}"
+    " --server.headless true",
+    "uvicorn": "uvicorn {app} --host {host} --port {port}",
+    "waitress": "waitress-serve --listen={host}:{port} {app}",
+}
+_FACTORY = {"uvicorn": "--factory", "waitress": "--call"}
 # What a word that names a folder stands behind.
 _TAKES_FOLDER = re.compile(r"^python|^-d$|^-{1,2}[\w-]*(?:dir|directory|folder|path|root|chdir)$")
 _FLASK_PORT = re.compile(r"(?m)^\s*(?:export\s+)?FLASK_RUN_PORT\s*=\s*[\"']?(\d+)")
@@ -133,7 +151,6 @@ _APIS = frozenset({"asgi", "wsgi", "sanic"})
 _MOST_SERVERS = 6  # images of applications that nothing but code tells of
 _LAYERS = frozenset({"src", "app", "apps", "service", "services", "code", "server", "web"})
 _UNPRIVILEGED = 1024  # the first port that a user may listen on
-_HOST = "0.0.0.0"  # noqa: S104 -- in a container
 
 
 @frozen
@@ -736,82 +753,45 @@ class _Finder:
             needs=needs,
         )
 
-    def _command(  # noqa: PLR0911 -- one case for each way to run one
+    def _command(
         self, each: Application, port: int, needs: dict[str, str]
     ) -> tuple[list[str], dict[str, str]]:
         """Return the words and variables that start an application."""
-        name = each.name or "app"
-        bind = f"{_HOST}:{port}"
-        match each.by:
-            case "asgi":
-                factory = ["--factory"] if each.factory else []
-                after = ["--host", _HOST, "--port", str(port)]
-                if "hypercorn" in self._declared and "uvicorn" not in self._declared:
-                    needs.pop("uvicorn", None)
-                    called = f"{name}()" if each.factory else name
-                    return self._module_command(
-                        each.path, lambda m: ["hypercorn", f"{m}:{called}", "--bind", bind]
-                    )
-                return self._module_command(
-                    each.path, lambda m: ["uvicorn", f"{m}:{name}"], [*factory, *after], "--app-dir"
-                )
-            case "wsgi":
-                called = f"{name}()" if each.factory else name
-                if "gunicorn" in self._declared:
-                    needs.setdefault("gunicorn", "gunicorn")
-                    return self._module_command(
-                        each.path,
-                        lambda m: ["gunicorn", "--bind", bind, f"{m}:{called}"],
-                    )
-                if "waitress" in self._declared:
-                    of_call = ["--call"] if each.factory else []
-                    words = ["waitress-serve", f"--listen={bind}", *of_call]
-                    return self._module_command(each.path, lambda m: [*words, f"{m}:{name}"])
-                if each.kind != "flask":
-                    needs["gunicorn"] = "gunicorn"
-                    return self._module_command(
-                        each.path, lambda m: ["gunicorn", "--bind", bind, f"{m}:{called}"]
-                    )
-                after = ["run", "--host", _HOST, "--port", str(port)]
-                return self._module_command(
-                    each.path, lambda m: ["flask", "--app", f"{m}:{called}"], after
-                )
-            case "sanic":
-                after = ["--host", _HOST, "--port", str(port), "--single-process"]
-                return self._module_command(each.path, lambda m: ["sanic", f"{m}:{name}"], after)
-            case "bentoml":
-                after = ["--host", _HOST, "--port", str(port)]
-                return self._module_command(
-                    each.path, lambda m: ["bentoml", "serve", f"{m}:{name}"], after
-                )
-            case "celery":
-                return self._module_command(
-                    each.path,
-                    lambda m: ["celery", "-A", f"{m}:{name}", "worker"],
-                    ["--loglevel", "info"],
-                )
-            case "ray":
-                return self._module_command(each.path, lambda m: ["serve", "run", f"{m}:{name}"])
-            case "streamlit":
-                words = ["streamlit", "run", each.path, "--server.address", _HOST]
-                words += ["--server.port", str(port), "--server.headless", "true"]
-            case "chainlit":
-                words = [
-                    "chainlit",
-                    "run",
-                    each.path,
-                    "--host",
-                    _HOST,
-                    "--port",
-                    str(port),
-                    "--headless",
-                ]
-            case "panel":
-                words = ["panel", "serve", each.path, "--address", _HOST, "--port", str(port)]
-                words += ["--allow-websocket-origin", "*"]
-            case _:
-                return self._script_command(each.path)
-        return words, self._better_root(words, {})
+        way, name = each.by, each.name or "app"
+        if way == "asgi":
+            way = "uvicorn"
+            if "hypercorn" in self._declared and "uvicorn" not in self._declared:
+                way = "hypercorn"
+                needs.pop("uvicorn", None)
+        elif way == "wsgi":
+            declared = [way for way in ("gunicorn", "waitress") if way in self._declared]
+            way = next(iter(declared), "flask" if each.kind == "flask" else "gunicorn")
+            if way == "gunicorn":
+                needs.setdefault("gunicorn", "gunicorn")
+        template = _COMMANDS.get(way, "").split()
+        if not template:
+            return self._script_command(each.path)
+
+        def filled(words: Sequence[str], module: str = "") -> list[str]:
+            values = {
+                "app": f"{module}:{name}",
+                "called": f"{module}:{name}{'()' if each.factory else ''}",
+                "file": each.path,
+                "host": _HOST,
+                "port": port,
+            }
+            return [word.format(**values) for word in words]
+
+        at = next((n for n, word in enumerate(template, 1) if word in {"{app}", "{called}"}), 0)
+        if not at:
+            words = filled(template)
+            return words, self._better_root(words, {})
+        begin, after = template[:at], template[at:]
+        if each.factory and way in _FACTORY:
+            place = after if way == "uvicorn" else begin
+            place.insert(0 if way == "uvicorn" else -1, _FACTORY[way])
+        option = "--app-dir" if way == "uvicorn" else ""
+        return self._module_command(each.path, lambda m: filled(begin, m), filled(after), option)
 
     def _roots(self) -> list[str]:
         """Return the folders that imports may begin in, the likeliest first."""

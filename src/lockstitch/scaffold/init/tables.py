@@ -155,7 +155,9 @@ def _requires_python(facts: Facts, minor: str) -> str:
         return own
     asked = facts.setup.texts.get("requires-python") or facts.inputs.requires_python
     is_fresh = facts.manager == "uv" and not facts.folder.has("uv.lock")
-    if asked and not (is_fresh and _fits(minor, asked)):
+    # Poetry's backend refuses fewer Pythons than its own table has.
+    of_poetry = facts.installed and "python" in table(facts.poetry, "dependencies")
+    if asked and (of_poetry or not (is_fresh and _fits(minor, asked))):
         return asked
     if facts.manager == "uv" and facts.inputs.is_pinned:  # versions of one time fit one Python
         return f"=={minor}.*"
