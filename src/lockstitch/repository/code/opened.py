@@ -186,12 +186,36 @@ class _Reader:
     def __init__(self, code: Code, others: Opened) -> None:
         self._code = code
         self._others = others
-        self._values: dict[str, ast.expr] = {}
+        self._values: dict[str, ast.expr] = {}  # the first one
+        self._several: dict[str, list[ast.expr]] = {}
+        self._functions = sorted(
+            (
+                (node.lineno, node.end_lineno or node.lineno)
+                for node in code.nodes
+                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+            ),
+            key=lambda lines: lines[1] - lines[0],
+        )
         self._attributes: dict[str, ast.expr] = {}
         self._items: dict[str, ast.expr] = {}  # of `config["KEY"] = …`
         self._documented: set[int] = set()
         for node in code.nodes:
             self._take(node)
+
+    def _keep(self, name: str, value: ast.expr) -> None:
+        self._values.setdefault(name, value)
+        self._several.setdefault(name, []).append(value)
+
+    def _nearest(self, node: ast.Name) -> ast.expr:
+        """Return the value of a name: in its own function, else the first one."""
+        several = self._several[node.id]
+        scope = self._scope(node) if len(several) > 1 else None
+        inside = (value for value in several if scope and self._scope(value) == scope)
+        return next(inside, several[0])
+
+    def _scope(self, node: ast.expr) -> tuple[int, int] | None:
+        """Return the lines of the function that an expression is in."""
+        return next((s for s in self._functions if s[0] <= node.lineno <= s[1]), None)
 
     def _take(self, node: ast.AST) -> None:
         """Keep the value that a name or an attribute is given."""
@@ -199,14 +223,14 @@ class _Reader:
             case ast.Assign(targets=targets, value=value):
                 for target in targets:
                     if isinstance(target, ast.Name):
-                        self._values.setdefault(target.id, value)
+                        self._keep(target.id, value)
                         self._attributes.setdefault(target.id, value)
                     elif isinstance(target, ast.Attribute):
                         self._attributes.setdefault(target.attr, value)
                     elif key := _key(target):
                         self._items.setdefault(key, value)
             case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
-                self._values.setdefault(name, value)
+                self._keep(name, value)
                 self._attributes.setdefault(name, value)
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef() | ast.Module():
                 first = node.body[0] if node.body else None
@@ -218,12 +242,12 @@ class _Reader:
                     for each, value in zip(
                         given[len(given) - len(defaults) :], defaults, strict=True
                     ):
-                        self._values.setdefault(each.arg, value)
+                        self._keep(each.arg, value)
                     for each, default in zip(
                         node.args.kwonlyargs, node.args.kw_defaults, strict=True
                     ):
                         if default is not None:
-                            self._values.setdefault(each.arg, default)
+                            self._keep(each.arg, default)
             case ast.Call(func=ast.Attribute(attr="add_argument"), args=args, keywords=keywords):
                 name = next((_literal(arg) for arg in args if _literal(arg).startswith("--")), "")
                 name = name or next((_literal(arg) for arg in args), "")
@@ -291,7 +315,7 @@ class _Reader:
             return "instance"  # of Flask
         if isinstance(node, ast.Name):
             if node.id in self._values:
-                return self.value(self._values[node.id], depth + 1)
+                return self.value(self._nearest(node), depth + 1)
             return self._imported(self._code.names.get(node.id, ""), depth)
         first, _, rest = ast.unparse(node).partition(".")
         whole = self._code.names.get(first)

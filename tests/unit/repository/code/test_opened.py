@@ -190,6 +190,15 @@ def test_what_a_function_does_with_its_argument_is_followed(
     assert ("o/m.pkl", wanted) in across(texts, "a.py")
 
 
+def test_an_argument_of_one_name_is_that_of_its_own_function() -> None:
+    text = (
+        "def load(path='raw/a.csv'):\n    return pd.read_csv(path)\n"
+        "def save(m, path='made/b.csv'):\n    m.to_csv(path)\n"
+    )
+    assert {("raw/a.csv", "reads"), ("made/b.csv", "writes")} <= of(text)
+    assert ("raw/a.csv", "writes") not in of(text)
+
+
 def test_a_function_of_another_distribution_is_not_one_of_the_same_name() -> None:
     texts = {
         "work.py": "def run(path):\n    open(path, 'w').write('')\n",
