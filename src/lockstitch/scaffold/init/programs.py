@@ -415,7 +415,8 @@ class _Finder:
     def _of_dockerfile(self, each: Said) -> Program | None:
         words, env = list(each.words), dict(each.env)
         if not words:
-            self.notes.append(f"`{each.source}` starts `{each.label:.80}`: without an image")
+            command = " ".join(each.label.split())
+            self.notes.append(f"`{each.source}` starts `{command:.80}`: without an image")
             return None
         if any("$" in word for word in words):
             self.notes.append(

@@ -197,7 +197,7 @@ def groups(facts: Facts) -> dict[str, list[str]]:
         facts.setup.extras,
         facts.inputs.extras,
         table(document, "dependency-groups"),
-        {name: lines for name, lines in facts.inputs.groups.items() if name != "dev"},
+        {name: lines for name, lines in facts.inputs.groups.items() if name != "dev" and lines},
         {"dev": table(document, "tool", "uv").get("dev-dependencies", [])},
         {"dev": list(table(document, "tool", "poetry", "dev-dependencies"))},
         table(document, "tool", "poetry", "extras"),

@@ -1143,3 +1143,14 @@ def test_templates_lie_beside_the_application_and_not_beside_its_starter(tmp_pat
     assert images["serve"]["include"] == [
         *("run.py", "site_app/**/*.py", "site_app/static/**", "site_app/templates/**")
     ]
+
+
+def test_a_list_with_nothing_of_its_own_makes_no_group(tmp_path: Path) -> None:
+    texts = {
+        "pyproject.toml": '[project]\nname = "a"\nversion = "1"\n',
+        "requirements.txt": "numpy\npandas\n",
+        "requirements/requirements-train.txt": "numpy\npandas\n",
+        "train.py": "import numpy\nprint(numpy.pi)\n",
+    }
+    images, _ = planned(tmp_path, texts)
+    assert "groups" not in images["train"]
