@@ -1,5 +1,6 @@
 """What to do about what a trial lacked, by what the project has."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -52,3 +53,19 @@ def test_the_remedy_is_of_this_project(
         show(project, project.image("serve"), verdict) == "serve: failed: ended with 1 after 1.0 s"
     )
     assert capsys.readouterr().err == f"{kind} `{name}` is missing: {told}\n"
+
+
+def test_an_absolute_place_is_not_joined_to_the_folder_that_a_program_starts_in(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = projects.write(tmp_path / "tiny")
+    projects.write_files(root, {"web/m.pkl": "1\n"})
+    project = load(root)
+    spec = dataclasses.replace(project.image("serve"), workdir="web")
+    for name in ("/app/web/m.pkl", "m.pkl"):
+        lack = Lack(kind="file", name=name)
+        show(project, spec, Verdict(outcome="failed", seconds=1.0, code=1, lacks=(lack,)))
+        assert 'include = ["web/m.pkl"] in' in capsys.readouterr().err
+    both = tuple(Lack(kind="variable", name=name) for name in ("A_KEY", "B_KEY"))
+    show(project, spec, Verdict(outcome="failed", seconds=1.0, code=1, lacks=both))
+    assert "lockstitch try serve --env A_KEY=VALUE --env B_KEY=VALUE" in capsys.readouterr().err

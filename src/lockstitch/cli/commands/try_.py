@@ -208,7 +208,8 @@ def _remedy(project: Project, spec: ImageSpec, lack: Lack) -> str:
         return of_windows
     if lack.name.startswith("/") and not lack.name.startswith("/app/"):
         return "the image has no such place: name one below /app, or mount it"
-    path = posixpath.normpath(posixpath.join(spec.workdir, lack.inside))
+    folder = "" if lack.name.startswith("/app/") else spec.workdir
+    path = posixpath.normpath(posixpath.join(folder, lack.inside))
     include = Lack(kind="file", name=path).line(spec.name)
     if (project.root / path).exists():
         return include
