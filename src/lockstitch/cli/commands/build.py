@@ -211,16 +211,7 @@ def _run(options: argparse.Namespace, lines: list[str]) -> int:
     if not all(verdict.is_good for verdict in trials.values()):
         if options.json:
             _show(session, built, {}, clock.monotonic() - started, trials, as_json=True)
-        from lockstitch.cli.commands import try_
-
-        specs = [each.prepared.spec for each in built]
-        raise_all(
-            [
-                try_.refusal(project, spec, trials[spec.name])
-                for spec in sorted(specs, key=lambda spec: spec.name)
-                if spec.name in trials and not trials[spec.name].is_good
-            ]
-        )
+        _refuse(project, built, trials)
     if engine:
         _load(session, engine, built, options)
     about = Documents(layout=layout, fresh=documents if shallow else {})
@@ -374,6 +365,15 @@ def _tried(session: Session, built: Sequence[Built]) -> dict[str, "Verdict"]:
             verdicts[spec.name] = try_.tried(session, spec, image.image)
             say(try_.show(session.project, spec, verdicts[spec.name]))
     return verdicts
+
+
+def _refuse(project: Project, built: Sequence[Built], trials: Mapping[str, "Verdict"]) -> None:
+    """Raise why images do not start."""
+    from lockstitch.cli.commands import try_
+
+    specs = sorted((image.prepared.spec for image in built), key=lambda spec: spec.name)
+    refused = [s for s in specs if s.name in trials and not trials[s.name].is_good]
+    raise_all([try_.refusal(project, spec, trials[spec.name]) for spec in refused])
 
 
 def _push(

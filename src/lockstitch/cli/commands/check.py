@@ -37,7 +37,7 @@ import sys
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from lockstitch import colour
 from lockstitch.audit import engine
@@ -48,6 +48,7 @@ from lockstitch.progress import say
 from lockstitch.table import counted
 
 if TYPE_CHECKING:
+    from lockstitch.repository.files import Repository
     from lockstitch.repository.secrets.scanners import Scanner
     from lockstitch.repository.secrets.search import SearchResult
     from lockstitch.secrets.text import Secret
@@ -149,7 +150,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     from lockstitch.audit import rules, settings
-    from lockstitch.audit.formats import FORMATS, printable, summary
+    from lockstitch.audit.formats import FORMATS, summary
     from lockstitch.audit.rule import CheckOptions, Severity
     from lockstitch.repository.files import open_repository
 
@@ -186,18 +187,7 @@ def _run(options: argparse.Namespace) -> int:
             fixed = engine.fix(repo, chosen, found, known, only)
         report = fixed.report if fixed else engine.audit(repo, chosen, found, known, only)
     if fixed:
-        difference = "".join(
-            f"{printable(x)}\n" for x in engine.diff(fixed.changes).split("\n")[:-1]
-        )
-        place = sys.stdout if form == "text" else sys.stderr
-        place.write(colour.difference(difference, place))
-        left = dict(fixed.left)
-        if options.fix:
-            left |= engine.write(repo, fixed.changes)
-        for path, reason in sorted(left.items()):
-            say(f"left as it is: `{printable(path)}`: {reason}")
-        if fixed.fixed and not options.quiet:
-            say(f"{'fixed' if options.fix else 'would fix'}: {fixed.fixed}")
+        _show_fixes(options, repo, fixed, sys.stdout if form == "text" else sys.stderr)
     level = options.level or ("hint" if options.select else "warning")
     report = report.from_level(Severity(level))
     text = FORMATS[form](report)
@@ -208,6 +198,23 @@ def _run(options: argparse.Namespace) -> int:
             say(line)
     changed = options.diff and fixed and fixed.fixed
     return 1 if (report.findings or changed) and not options.exit_zero else 0
+
+
+def _show_fixes(
+    options: argparse.Namespace, repo: "Repository", fixed: engine.Fixed, place: TextIO
+) -> None:
+    """Show what fixes change, and write it for `--fix`."""
+    from lockstitch.audit.formats import printable
+
+    lines = engine.diff(fixed.changes).split("\n")[:-1]
+    place.write(colour.difference("".join(f"{printable(line)}\n" for line in lines), place))
+    left = dict(fixed.left)
+    if options.fix:
+        left |= engine.write(repo, fixed.changes)
+    for path, reason in sorted(left.items()):
+        say(f"left as it is: `{printable(path)}`: {reason}")
+    if fixed.fixed and not options.quiet:
+        say(f"{'fixed' if options.fix else 'would fix'}: {fixed.fixed}")
 
 
 def _root(path: Path) -> tuple[Path, tuple[str, ...]]:

@@ -472,71 +472,38 @@ class _Reader:
         place = ast.Constant(value=posixpath.join(folder, text))
         return ("folder" if known[name] else "reads"), place
 
-    def _of_call(  # noqa: PLR0911 -- one case for each kind of call
-        self, node: ast.Call
-    ) -> Iterator[tuple[str, ast.expr]]:
+    def _of_call(self, node: ast.Call) -> Iterator[tuple[str, ast.expr]]:
         name = _last(node.func)
         owner = node.func.value if isinstance(node.func, ast.Attribute) else None
+        kind, module = _calls()["methods"].get(name, ("", ""))
         if dotted(node.func, self._code.names).startswith("bentoml."):
             return  # names of its store
-        if name == "open" and owner is None:
-            yield from self._open(node, node.args[:1], 1)
-            return
-        if name == "open" and owner is not None:
-            whole = ast.unparse(owner)
-            if whole in {
-                "Image",
-                "PIL.Image",
-                "gzip",
-                "bz2",
-                "lzma",
-                "codecs",
-                "io",
-                "rasterio",
-                "wave",
-            }:
+        if name == "open":
+            if owner is None or ast.unparse(owner) in _calls()["openers"]["modules"]:
                 yield from self._open(node, node.args[:1], 1)
             else:
                 yield from self._open(node, [owner], 0)
-            return
-        if (
-            name in {"read_text", "read_bytes", "iterdir", "exists", "is_file"}
-            and owner is not None
-        ):
-            kind = {"iterdir": "folder", "exists": "names", "is_file": "names"}.get(name, "reads")
+        elif kind and owner is not None and ast.unparse(owner) != module:
             yield kind, node.args[0] if name == "exists" and node.args else owner
-            return
-        if name in {"write_text", "write_bytes", "touch"} and owner is not None:
-            yield "writes", owner
-            return
-        if name == "mkdir" and owner is not None and ast.unparse(owner) != "os":
-            yield "fills", owner
-            return
-        if name in {"glob", "rglob"} and owner is not None and ast.unparse(owner) != "glob":
-            yield "folder", owner
-            return
-        if name == "main" and owner is not None and ast.unparse(owner) == "hydra":
+        elif name == "main" and owner is not None and ast.unparse(owner) == "hydra":
             yield from self._hydra(node)
-            return
-        if name.startswith(("read_", "scan_")) and not _QUERIES.match(name) and node.args:
+        elif name.startswith(("read_", "scan_")) and not _QUERIES.match(name) and node.args:
             yield "reads", node.args[0]
-            return
-        if _WRITTEN.fullmatch(name):
+        elif _WRITTEN.fullmatch(name):
             first = next((k.value for k in node.keywords if k.arg and "path" in k.arg), None)
             argument = node.args[0] if node.args else first
             yield from [("writes", argument)] if argument is not None else []
-            return
+        else:
+            yield from self._of_known(node, name)
+
+    def _of_known(self, node: ast.Call, name: str) -> Iterator[tuple[str, ast.expr]]:
         known = _calls()
         for kind, table in (("reads", "read"), ("folder", "folder"), ("writes", "write")):
             for place in known[table].get(name, ()):
                 argument = _at(node, place)
                 if argument is None or (place == 0 and _last_text(argument) is False):
                     continue
-                if (
-                    kind == "writes"
-                    and name in {"save", "save_model"}
-                    and self.value(argument) is None
-                ):
+                if name in {"save", "save_model"} and self.value(argument) is None:
                     continue
                 fills = kind == "writes" and name in known["folders"]["names"]
                 yield ("fills" if fills else kind), argument
