@@ -19,6 +19,7 @@ NAME = f"lockstitch-{__version__}"
 PURE = f"{NAME}-py3-none-any.whl"
 TWIN = "lockstitch/oci/deflate-twin.so"
 HAS_COMPILER = sys.platform == "linux" and bool(shutil.which("cc"))
+pytestmark = pytest.mark.xdist_group("release")  # one process builds it
 needs_compiler = pytest.mark.skipif(not HAS_COMPILER, reason="no C compiler here")
 # Kinds of files, with what each is for. A new kind is a question: does it belong into a wheel?
 KINDS = {
@@ -99,16 +100,22 @@ def test_the_sdist_holds_the_repository(release: Path) -> None:
     assert names == repository() | {"PKG-INFO"}
 
 
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("compiled")
+    build(folder, "wheel")
+    (path,) = folder.iterdir()
+    return path
+
+
 @needs_compiler
 def test_a_wheel_with_the_twin_is_one_for_all_pythons_of_a_platform(
-    wheel: set[str], tmp_path: Path
+    wheel: set[str], compiled: Path, tmp_path: Path
 ) -> None:
-    build(tmp_path, "wheel")
-    (path,) = tmp_path.iterdir()
     machine = os.uname().machine
     tags = f"manylinux_2_17_{machine}.musllinux_1_1_{machine}"
-    assert path.name == f"{NAME}-py3-none-{tags}.whl"
-    with zipfile.ZipFile(path) as archive:
+    assert compiled.name == f"{NAME}-py3-none-{tags}.whl"
+    with zipfile.ZipFile(compiled) as archive:
         assert set(archive.namelist()) == wheel | {TWIN}
         library = archive.read(TWIN)
         about = archive.read(f"{NAME}.dist-info/WHEEL").decode()
@@ -121,11 +128,9 @@ def test_a_wheel_with_the_twin_is_one_for_all_pythons_of_a_platform(
 
 
 @needs_compiler
-def test_the_twin_needs_no_library_at_all(tmp_path: Path) -> None:
+def test_the_twin_needs_no_library_at_all(compiled: Path, tmp_path: Path) -> None:
     """Its tags promise each C library, so that it may need none, and no symbol of one."""
-    build(tmp_path, "wheel")
-    (path,) = tmp_path.glob("*.whl")
-    with zipfile.ZipFile(path) as archive:
+    with zipfile.ZipFile(compiled) as archive:
         archive.extract(TWIN, tmp_path)
     out = subprocess.check_output(
         ["readelf", "--wide", "-d", "--dyn-syms", tmp_path / TWIN], text=True

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from support.sources import nodes
 
 from lockstitch.cli.main import COMMANDS, GROUPS, module_of
 from lockstitch.cli.options import COMMON_NAMES, values_of
@@ -22,7 +23,7 @@ def texts() -> set[str]:
     """Return each text of the source, a value that is filled in as `…`."""
     found = set()
     for path in (ROOT / "src").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in nodes(path):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 found.add(node.value)
             elif isinstance(node, ast.JoinedStr):
@@ -34,6 +35,7 @@ def texts() -> set[str]:
     return {re.sub(r"…+", "…", text) for text in found}
 
 
+@pytest.mark.xdist_group("sources")
 def test_each_message_of_the_troubleshooting_page_is_printed_by_something() -> None:
     known = texts()
     keys = re.findall(r"^### (.+)$", TROUBLE.read_text(encoding="utf-8"), re.MULTILINE)

@@ -10,6 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+from support import sources
+
 PACKAGE = Path(__file__).parents[2] / "src" / "lockstitch"
 ROOMS = {"digest", "files", "git", "net", "oci", "process", "python", "store"}
 EVERY = frozenset({"LockstitchError", "Exception", "BaseException"})
@@ -29,20 +32,19 @@ class Function:
 
 
 @functools.cache
-def modules() -> dict[str, ast.Module]:
+def modules() -> dict[str, Path]:
     """Return the modules of the rooms and of all below them, by their dotted names."""
     found = {}
     for path in sorted(PACKAGE.rglob("*.py")):
         parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
         if len(parts) == 2 or parts[1] in ROOMS:  # with the leaves below them
             name = ".".join(part for part in parts if part != "__init__")
-            found[name] = ast.parse(path.read_text())
+            found[name] = path
     return found
 
 
-@functools.cache
 def nodes(module: str) -> list[ast.AST]:
-    return [*ast.walk(modules()[module])]
+    return sources.nodes(modules()[module])
 
 
 @functools.cache
@@ -114,8 +116,8 @@ def functions() -> dict[tuple[str, str], Function]:
     """Return every function and method, with all that it raises."""
     found = {
         (each.module, each.name): each
-        for module, tree in modules().items()
-        for each in written(module, tree.body)
+        for module, path in modules().items()
+        for each in written(module, sources.parsed(path).body)
     }
     found["lockstitch.errors", "raise_all"].raised.add("LockstitchError")
     called = {key: [*_called(found, function)] for key, function in found.items()}
@@ -155,6 +157,7 @@ def imports(module: str) -> dict[str, tuple[str, str]]:
     }
 
 
+@pytest.mark.xdist_group("sources")
 def test_public_functions_name_the_errors_that_they_raise() -> None:
     silent, seen = [], set()
     for function in functions().values():

@@ -1,17 +1,16 @@
 """The structure of the code: what is imported when, what is public, what a hint names."""
 
 import ast
-import functools
 import importlib
 import json
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.sources import nodes, parsed
 
 from lockstitch.cli.main import COMMANDS, GROUPS, module_of
 
@@ -81,11 +80,6 @@ def test_a_command_loads_no_library_before_it_needs_it() -> None:
     assert {name: found for name in names if (found := sorted(third_party & {*loaded[name]}))} == {}
 
 
-@functools.cache
-def parsed(path: Path) -> ast.Module:
-    return ast.parse(path.read_text())
-
-
 def test_every_module_says_what_it_is_for() -> None:
     silent = [name_of(path) for path in SOURCES if not ast.get_docstring(parsed(path))]
     assert silent == []
@@ -97,7 +91,7 @@ def test_a_private_name_stays_in_its_module() -> None:
     for path in SOURCES:
         offers = path.name == "__init__.py" or "runtime" in path.parts
         assert offers or "\n__all__" not in path.read_text(), name_of(path)
-        for node in ast.walk(parsed(path)):
+        for node in nodes(path):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("lockstitch"):
                 private = [alias.name for alias in node.names if re.match("_(?!_)", alias.name)]
                 assert private == [], f"{name_of(path)}:{node.lineno}"
@@ -149,7 +143,7 @@ def test_no_file_names_a_package_registry() -> None:
 
 def _literals(path: Path) -> list[tuple[int, str]]:
     found = []
-    for node in ast.walk(parsed(path)):
+    for node in nodes(path):
         if isinstance(node, ast.JoinedStr):
             parts = [v.value if isinstance(v, ast.Constant) else "X" for v in node.values]
             found.append((node.lineno, "".join(map(str, parts))))
@@ -203,19 +197,19 @@ def test_only_the_door_of_each_is_used() -> None:
     for path in SOURCES:
         if "runtime" in path.parts or path.name == "ranks.py":  # which go into images
             continue
-        nodes = [*_run(parsed(path))]
-        imported = {name.partition(".")[0] for node in nodes for name in _imports(node)}
+        run = _run(path)
+        imported = {name.partition(".")[0] for node in run for name in _imports(node)}
         wrong = [name for name in DOORS if name in imported and path.name not in DOORS[name]]
         assert wrong == [], name_of(path)
-        assert not any(map(_environ, nodes)) or path.name == "environ.py"
+        assert not any(map(_environ, run)) or path.name == "environ.py"
 
 
-def _run(tree: ast.AST) -> Iterator[ast.AST]:
-    """Yield the nodes that run: under TYPE_CHECKING, a name for a type opens nothing."""
-    for node in ast.iter_child_nodes(tree):
-        if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
-            yield node
-            yield from _run(node)
+def _run(path: Path) -> list[ast.AST]:
+    """Return the nodes that run: under TYPE_CHECKING, a name for a type opens nothing."""
+    tests = [node for node in nodes(path) if isinstance(node, ast.If)]
+    silent = [test for test in tests if ast.unparse(test.test) == "TYPE_CHECKING"]
+    left_out = {node for test in silent for node in ast.walk(test)}
+    return [node for node in nodes(path) if node not in left_out]
 
 
 def _environ(node: ast.AST) -> bool:
@@ -250,6 +244,6 @@ def test_what_goes_into_images_needs_only_the_standard_library() -> None:
     for path in sorted({*(PACKAGE / "runtime").glob("*.py")}):
         if path.name in others:
             continue
-        for node in ast.walk(parsed(path)):
+        for node in nodes(path):
             for name in _imports(node):
                 assert name.partition(".")[0] in sys.stdlib_module_names, f"{path.name}: {name}"
