@@ -304,12 +304,15 @@ class _Reader:
             if self._facts.installed
             else set()
         )
-        # What the command names by its path is started from the tree.
+        # What the command names by its path is started from the tree, and so is all in its folder.
         places = [
             f"{posixpath.normpath(posixpath.join(self._program.workdir, word))}/"
             for word in self._program.command[1:]
         ]
-        own = {path for path in own if not any(place.startswith(path) for place in places)}
+        here = f"{self._program.workdir}/"
+        own = {
+            p for p in own if not p.startswith(here) and not any(e.startswith(p) for e in places)
+        }
         for name in sorted(modules):
             if covered(name, globs) or any(name.startswith(path) for path in own):
                 continue
