@@ -67,6 +67,11 @@ _HOST = re.compile(
 )
 _NO_HOST = re.compile(r"(?:URLError: <urlopen error|ConnectError:|gaierror:) ?\[Errno -[235]\]")
 _ADDRESS = re.compile(r"https?://([\w.-]+\.[a-z]{2,})")
+# Arguments without which a program ends, by the words of argparse and of click.
+_ARGUMENTS = re.compile(
+    r"error: the following arguments are required: (?P<argparse>[^\n]+)"
+    r"|Error: Missing (?:argument|option|parameter) '(?P<click>[^'\n]+)'"
+)
 _BENTO = re.compile(r"NotFound: no Models with name '([^']+)' (?:exist|found)")
 _SECRETS = re.compile(
     r"No secrets found\. Valid paths for a secrets\.toml|StreamlitSecretNotFoundError"
@@ -102,6 +107,7 @@ _HINTS = {
     "or one of Debian to `packages` in [tool.lockstitch.base]",
     "host": "this machine does not reach it: start {image} where it is reached, or put what it "
     "fetches into the project",
+    "argument": "lockstitch try {image} -- {words}",
     "folder": 'outputs = ["{inside}"] in {table}',
     "variable": "give it where a container is started; "
     "here: lockstitch try {image} --env {name}=VALUE",
@@ -137,6 +143,10 @@ class Lack:
             image=image,
             table=table,
             package=added if package else f"choose a base that has {name}",
+            words=" ".join(
+                f"{word} VALUE" if word.startswith("-") else word.upper()
+                for word in re.split(r"[,\s]+", self.name.partition(" / ")[0])
+            ),
             without=_ACCOUNTS[self.name][1] if self.kind == "account" else "",
         )
 
@@ -153,7 +163,7 @@ def _unset(output: str, read: Sequence[Sequence[str]]) -> Iterator[tuple[int, st
         for field in _FIELD.finditer(match[1]):
             yield match.start() + field.start(), field[1].upper()
     for match in _ERROR.finditer(output):
-        named = _VARIABLE.search(match[1])
+        named = None if _ARGUMENTS.match(match[0]) else _VARIABLE.search(match[1])
         known = [name for names in read for name in names if re.search(rf"\b{name}\b", match[1])]
         if _NONE.search(match[1]):
             known += next(filter(None, read), ())
@@ -196,6 +206,8 @@ def lacks(output: str, read: Sequence[Sequence[str]] = ()) -> list[Lack]:
         else (at, lack)
         for at, lack in seen
     ]
+    for match in _ARGUMENTS.finditer(output):
+        seen.append((match.start(), Lack(kind="argument", name=match[match.lastgroup or 0])))
     for match in _DENIED.finditer(output):
         seen.append((match.start(), Lack(kind="folder", name=match[1] or match[2])))
     seen += [(at, Lack(kind="variable", name=name)) for at, name in _unset(output, read)]
@@ -229,7 +241,7 @@ def folders_written(paths: Sequence[str], has: Callable[[str], bool]) -> list[st
     """
     wanted = set()
     for path in paths:
-        if "/__pycache__" in path:
+        if "/__pycache__" in path or "/matplotlib" in path:  # which goes on without
             continue
         if not path.startswith("/app/"):
             wanted.add(path.rstrip("/"))

@@ -44,6 +44,11 @@ from lockstitch.trial.verdict import Lack, folders_written, lacks
             ),
             *("host", "data.example.org"),
         ),
+        (
+            "app: error: the following arguments are required: --config, data\n",
+            *("argument", "--config, data"),
+        ),
+        ("Error: Missing argument 'INPUT_DIRPATH'.\n", "argument", "INPUT_DIRPATH"),
         ("exec `gunicorn`: No such file or directory\n", "program", "gunicorn"),
         ("PermissionError: [Errno 13] Permission denied: '/app/logs'\n", "folder", "/app/logs"),
         ("OSError: [Errno 30] Read-only file system: 'mlruns'\n", "folder", "mlruns"),
@@ -130,6 +135,11 @@ def test_the_last_failure_comes_first_and_each_once() -> None:
 )
 def test_a_name_in_capitals_is_no_variable_by_itself(text: str) -> None:
     assert lacks(text) == []
+
+
+def test_a_missing_argument_comes_with_the_command() -> None:
+    lack = Lack(kind="argument", name="--config, data")
+    assert lack.line("train") == "lockstitch try train -- --config VALUE DATA"
 
 
 def test_a_hint_names_the_table_of_the_image() -> None:

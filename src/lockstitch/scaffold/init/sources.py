@@ -34,6 +34,7 @@ class SetupMetadata:
     extras: dict[str, list[str]] = field(default_factory=dict)
     scripts: dict[str, str] = field(default_factory=dict)
     compiled: bool = False  # it needs setuptools to be built
+    has_readme: bool = False
     sources: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -127,6 +128,7 @@ def _usable(metadata: SetupMetadata, source: str, lines: list[str]) -> list[str]
 
 
 def _others(metadata: SetupMetadata, source: str, keys: set[str]) -> None:
+    metadata.has_readme |= "long_description" in keys
     names = sorted(keys - _KEYS - _PLACES - _COMPILED)
     if names:
         shown = ", ".join(f"`{name:.40}`" for name in names)

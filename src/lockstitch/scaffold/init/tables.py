@@ -58,6 +58,13 @@ def project(facts: Facts, minor: str) -> Iterator[Table | str]:
             f"`{values['requires-python']}` is what is locked"
         )
     values["dependencies"] = dependencies(facts)
+    backend = str(table(facts.document, "build-system").get("build-backend", ""))
+    if (
+        facts.setup.has_readme
+        and not facts.project
+        and (facts.setup.compiled or backend.startswith("setuptools"))
+    ):
+        values["dynamic"] = ["readme"]  # setuptools goes on reading setup.cfg, and stops without
     extras = facts.setup.extras | facts.inputs.extras
     values |= {"optional-dependencies": extras} if extras else {}
     scripts = facts.setup.scripts | (_scripts(facts) if facts.converts else {})

@@ -144,6 +144,15 @@ def test_a_package_gets_a_backend(manager: str, backend: str, key: str, tmp_path
     assert document["tool"][key] == wanted[key]
 
 
+def test_a_description_of_setup_cfg_is_left_to_setuptools(tmp_path: Path) -> None:
+    setup = "[metadata]\nname = c\nlong_description = file: README.md\n"
+    build = '[build-system]\nrequires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"\n'
+    texts = {"setup.cfg": setup, "c/__init__.py": "", "README.md": "C\n"}
+    assert "dynamic" not in decided(tmp_path / "hatch", texts)["project"]
+    document = decided(tmp_path / "own", texts | {"pyproject.toml": build})
+    assert document["project"]["dynamic"] == ["readme"]
+
+
 def test_a_setup_py_project_that_compiles(tmp_path: Path) -> None:
     setup = "setup(name='c', ext_modules=e, install_requires=['numpy'], python_requires='>=3.8')"
     texts = {"setup.py": setup, "c/__init__.py": "", "requirements.txt": "numpy==1\nclick==8"}
