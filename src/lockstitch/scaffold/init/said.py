@@ -312,7 +312,8 @@ def _starter(each: Call) -> bool:
         return False  # `command -v python` asks whether it is there
     if each.program == "mlflow":
         return each.words[:1] in (("server",), ("ui",))
-    return each.program in _STARTERS and "-c" not in each.words[:1]
+    is_text = each.program == "python" and each.words[:1] == ("-c",)
+    return each.program in _STARTERS and not is_text
 
 
 def _words(each: Call, port: int, env: Mapping[str, str]) -> tuple[str, ...]:
