@@ -461,7 +461,7 @@ class _Reader:
         kind, path = self._program.kind, self._program.path
         folder = posixpath.dirname(path)
         made = [m for m in sorted(modules & self._found.codes.keys()) if self._is_site(m)]
-        for each in [path] if kind in _SITES and path not in made else made:
+        for each in dict.fromkeys([*made, *([path] if kind in _SITES else [])]):
             for name in ("templates", "static", "assets"):
                 self._folder(posixpath.join(posixpath.dirname(each), name), f"{each}:1")
             self._templates(posixpath.join(folder, "templates"))
