@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from lockstitch import files
@@ -22,6 +22,11 @@ _LOADS = scripts.PICKLES | {"torch.load", ".load_model"}
 _SAVES = frozenset(name.replace(".load", ".dump") for name in scripts.PICKLES) | {
     *("torch.save", ".save_model", ".log_model"),
 }
+# What does nothing in an image that neither imports nor starts it.
+_IDLE = frozenset(
+    {"mlflow", "dvc", "wandb", "jupyter", "jupyterlab", "notebook", "ipykernel", "evidently"}
+    | {"great-expectations", "prefect", "zenml", "kfp", "bentoml", "streamlit", "gradio", "optuna"}
+)
 _LEAST = 5_000_000  # bytes that are worth a group of their own
 
 
@@ -76,7 +81,7 @@ def settled(
 ) -> Facts:
     """Return the facts with guesses that no image needs in the group for developing, and say so.
 
-    With `split`, what only one image imports is in a group of its name.
+    With `split`, what only one image imports is in a group of its name, what none uses in `dev`.
     """
     users = Users(found, programs)
     inputs = facts.inputs
@@ -100,6 +105,10 @@ def settled(
         if not any(program.path.startswith(f"{folder}/") for program in programs):
             groups.pop(name, None)
             notes.append(f"group `{name}`: left out, as no image runs code of `{folder}`")
+    unused = users.unused([n for n in map(of_requirement, listed) if n in _IDLE and split])
+    for line in [line for line in listed if of_requirement(line) in unused]:
+        listed.remove(line)
+        groups.setdefault("dev", []).append(line)
     for program in programs if split and len(programs) > 1 else ():
         wanted = _candidates(program, listed)
         for name in users.alone(program.image, wanted):
@@ -116,28 +125,31 @@ def _candidates(program: Program, lines: Sequence[str]) -> list[str]:
 
 
 def proposed(facts: Facts, found: Found, programs: Sequence[Program]) -> Iterator[str]:
-    """Yield which requirements only one of several images imports, with the size that it saves."""
-    if len(programs) < 2:
+    """Yield which requirements not all images need, with the size that the others save."""
+    if not programs:
         return
     users = Users(found, programs)
-    sizes = _sizes(facts)
-    for program in programs:
-        listed = tables.dependencies(facts)
-        alone = users.alone(program.image, _candidates(program, listed))
-        alone = _without_brought(alone, [of_requirement(line) for line in listed])
-        if not alone:
+    packages = _locked(facts)
+    listed = tables.dependencies(facts)
+    idle = [name for name in map(of_requirement, listed) if name in _IDLE]
+    for image, names in (
+        ("", users.unused(idle)),
+        *((p.image, users.alone(p.image, _candidates(p, listed))) for p in programs),
+    ):
+        needed = _without_brought(names, [of_requirement(line) for line in listed])
+        known = _saved(packages, needed)
+        if not needed or (image and len(programs) < 2) or (packages and known < _LEAST):
             continue
-        known = sum(sizes.get(name, 0) for name in alone)
-        if sizes and known < _LEAST:
-            continue
-        saved = f": {shown(known)} that the others carry" if known else ""
-        names, listing = " ".join(alone), ", ".join(f"`{name}`" for name in alone)
         does = "lockstitch init --split"
         if facts.project.get("dependencies"):
-            lines = shlex.join(line for line in listed if of_requirement(line) in alone)
-            does = f"uv remove {names} && uv add --group {program.image} {lines}, "
-            does += f'then groups = ["{program.image}"] in its table'
-        yield f"only image `{program.image}` imports {listing}{saved}; {does}"
+            lines = shlex.join(line for line in listed if of_requirement(line) in needed)
+            group = f"--group {image}" if image else "--dev"
+            does = f"uv remove {' '.join(needed)} && uv add {group} {lines}"
+            does += f', then groups = ["{image}"] in its table' if image else ""
+        which = f"only image `{image}` imports" if image else "no image imports or starts"
+        whose = "the others" if image else "the images"
+        saved = f": {shown(known)} that {whose} carry" if known else ""
+        yield f"{which} {', '.join(f'`{name}`' for name in needed)}{saved}; {does}"
 
 
 def _without_brought(alone: Sequence[str], listed: Sequence[str]) -> list[str]:
@@ -147,17 +159,40 @@ def _without_brought(alone: Sequence[str], listed: Sequence[str]) -> list[str]:
     return [name for name in alone if name not in brought]
 
 
-def _sizes(facts: Facts) -> dict[str, int]:
-    """Return the bytes of each package's wheel for Linux, as far as uv.lock says."""
+def _locked(facts: Facts) -> dict[str, tuple[int, list[str]]]:
+    """Return the bytes of each package's wheel for Linux, and what it needs, as uv.lock says."""
     path = facts.folder.root / "uv.lock"
     if not path.is_file() or not facts.folder.inside(path):
         return {}
     document = parse_toml(files.read_text(path), "`uv.lock`", hint="uv lock")
-    found: dict[str, int] = {}
+    found: dict[str, tuple[int, list[str]]] = {}
     packages = document.get("package")
     for package in packages if isinstance(packages, list) else ():
-        for wheel in package.get("wheels", ()):
-            fits = re.search(r"none-any|manylinux\w*x86_64", wheel.get("url", ""))
-            if fits and isinstance(wheel.get("size"), int):
-                found[package["name"]] = wheel["size"]
+        sizes = [
+            wheel["size"]
+            for wheel in package.get("wheels", ())
+            if re.search(r"none-any|manylinux\w*x86_64", wheel.get("url", ""))
+            and isinstance(wheel.get("size"), int)
+        ]
+        is_own = {"virtual", "editable"} & {*package.get("source", ())}
+        name = "" if is_own else str(package.get("name"))
+        needs = [each["name"] for each in package.get("dependencies", ()) if "name" in each]
+        found[name] = (sizes[-1] if sizes else 0, needs)
     return found
+
+
+def _saved(packages: Mapping[str, tuple[int, list[str]]], names: Sequence[str]) -> int:
+    """Return the bytes of packages and of what the project's list needs for them alone."""
+    own = packages.get("", (0, []))[1]
+
+    def reached_from(waiting: list[str]) -> set[str]:
+        seen: set[str] = set()
+        while waiting:
+            name = waiting.pop()
+            if name not in seen:
+                seen.add(name)
+                waiting += packages.get(name, (0, []))[1]
+        return seen
+
+    kept = reached_from([name for name in own if name not in names])
+    return sum(packages.get(name, (0, []))[0] for name in reached_from([*names]) - kept)

@@ -1154,3 +1154,46 @@ def test_a_list_with_nothing_of_its_own_makes_no_group(tmp_path: Path) -> None:
     }
     images, _ = planned(tmp_path, texts)
     assert "groups" not in images["train"]
+
+
+LOCKED = """\
+version = 1
+[[package]]
+name = "a"
+source = { virtual = "." }
+dependencies = [{ name = "mlflow" }, { name = "numpy" }]
+[[package]]
+name = "mlflow"
+dependencies = [{ name = "numpy" }, { name = "pyarrow" }]
+wheels = [{ url = "mlflow-3-py3-none-any.whl", size = 2000000 }]
+[[package]]
+name = "numpy"
+wheels = [{ url = "numpy-2-manylinux_2_28_x86_64.whl", size = 16000000 }]
+[[package]]
+name = "pyarrow"
+wheels = [{ url = "pyarrow-2-manylinux_2_28_x86_64.whl", size = 40000000 }]
+"""
+
+
+def test_what_no_image_uses_is_told_with_what_only_it_brings(tmp_path: Path) -> None:
+    texts = {
+        "pyproject.toml": (
+            '[project]\nname = "a"\nversion = "1"\ndependencies = ["mlflow>=3", "numpy"]\n'
+        ),
+        "train.py": "import numpy\nprint(numpy.pi)\n",
+        "uv.lock": LOCKED,
+    }
+    _, notes = planned(tmp_path, texts)
+    told = "no image imports or starts `mlflow`: 42.0 MB that the images carry; "
+    assert f"{told}uv remove mlflow && uv add --dev 'mlflow>=3'" in notes
+    _, notes = planned(tmp_path / "used", texts | {"train.py": "import mlflow, numpy\n"})
+    assert not [note for note in notes if "mlflow" in note]
+
+
+def test_split_moves_what_no_image_uses_to_dev(tmp_path: Path) -> None:
+    texts = {"requirements.txt": "numpy\nwandb\n", "train.py": "import numpy\nprint(numpy.pi)\n"}
+    _, notes = planned(tmp_path, texts)
+    assert "no image imports or starts `wandb`; lockstitch init --split" in notes
+    document = document_of(plan.plan(tmp_path, split=True))
+    assert document["project"]["dependencies"] == ["numpy"]
+    assert "wandb" in document["dependency-groups"]["dev"]
