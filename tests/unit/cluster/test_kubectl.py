@@ -55,6 +55,7 @@ elif words[0] == "logs":
     sys.stdout.flush()
     if story.get("interrupted"):
         import signal, time
+        time.sleep(0.5)  # who starts a program is still at it: somebody's Ctrl-C comes later
         os.kill(os.getppid(), signal.SIGINT)
         time.sleep(5)
 """
