@@ -490,7 +490,13 @@ def _by_ray(timeout: float, driver: str) -> list[dict[str, Any]]:
         named = ", ".join(_node(waiting[each]) for each in missing)
         message = f"no answer within {timeout:g} s from {named}"
         raise RankSilent(message)
-    everyone = [{**json.loads(ray.get(each)), "node": _node(waiting[each])} for each in done]
+    everyone = []
+    for each in done:
+        try:
+            everyone.append({**json.loads(ray.get(each)), "node": _node(waiting[each])})
+        except ray.exceptions.RayError as error:  # packages that Ray's worker does not run with
+            message = f"{_node(waiting[each])} ended before it answered: {type(error).__name__}"
+            raise RankSilent(message) from error
     ray.shutdown()
     # Ray gives its workers threads, processors and settings of their own: the driver has others.
     if driver:

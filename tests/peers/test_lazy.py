@@ -6,6 +6,7 @@ import re
 import shutil
 import stat
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -113,11 +114,15 @@ def test_one_file_of_a_registry_is_read_by_range(
     read = reader.read(address, largest, tmp_path / "reads")
     assert read["chunks"] == 2
     assert 0 < read["fetched"] < largest.size / 20
-    # The registry counts the same bytes.
-    lines = [
-        line for line in registry.log[before:].splitlines() if "http.request.method=GET" in line
-    ]
-    written = [int(n) for line in lines for n in re.findall(r"http\.response\.written=(\d+)", line)]
+    # The registry counts the same bytes, a moment later.
+    written: list[int] = []
+    for _ in range(100):
+        lines = registry.log[before:].splitlines()
+        gets = [line for line in lines if "http.request.method=GET" in line]
+        written = [int(n) for g in gets for n in re.findall(r"http\.response\.written=(\d+)", g)]
+        if len(written) == read["requests"]:
+            break
+        time.sleep(0.1)
     assert (len(written), sum(written)) == (read["requests"], read["fetched"])
 
 

@@ -415,7 +415,7 @@ def test_a_node_of_another_environment_is_refused(cluster: Cluster, tmp_path: Pa
     (tmp_path / "r.txt").write_text(listed)
     install = [UV, "pip", "install", "-q", "--python", other / "bin" / "python"]
     subprocess.run([*install, "-r", tmp_path / "r.txt"], check=True)
-    subprocess.run([*install, "numpy==1.26.4"], check=True)
+    subprocess.run([*install, "numpy==2.1.3"], check=True)
     cluster.ray.join(other, "third")
     try:
         for target in ("driver", "jobs"):
@@ -424,7 +424,7 @@ def test_a_node_of_another_environment_is_refused(cluster: Cluster, tmp_path: Pa
             shown = (refused.stdout + refused.stderr).splitlines()
             row = next(line for line in shown if "package.numpy " in line)
             assert row.split()[:2] == ["package.numpy", "2.2.6"]
-            assert "1.26.4 (rank" in row
+            assert "2.1.3 (rank" in row
             assert not cluster.record.exists()
     finally:
         cluster.ray.kill("third")

@@ -120,7 +120,7 @@ def test_what_needs_its_scripts_is_refused_by_name(
     root = project(tmp_path / "two", "", "print(1)\n", "nginx")
     assert lockstitch(root, "lock", "--quiet") == 1
     error = capsys.readouterr().err
-    assert "error: `nginx-common " in error
+    assert "error: `nginx 1." in error
     assert "no script of a package is run" in error
 
 
