@@ -27,7 +27,7 @@ demo: $(READY) ## the whole story on the churn project, in ./demo, ending with a
 	$(BIN)/lockstitch self demo demo
 
 test: $(READY) ## the fast suite
-	HYPOTHESIS_PROFILE=quick $(BIN)/python -m pytest -q -n 2 --dist loadgroup \
+	HYPOTHESIS_PROFILE=quick $(BIN)/python -m pytest -q -n 2 --dist loadfile \
 		-m "not peers and not network and not slow"
 
 cover: $(READY) ## the fast suite and the slow one, with branch coverage and its gate
