@@ -8,9 +8,9 @@ from dataclasses import replace
 from lockstitch import files
 from lockstitch.python.commands import entry_of
 from lockstitch.python.imports import follow, reached
+from lockstitch.python.locks import uv
 from lockstitch.python.names import distribution_of, of_requirement
 from lockstitch.python.size import shown
-from lockstitch.python.tables import parse_toml
 from lockstitch.repository.code import scripts
 from lockstitch.resources import load_table
 from lockstitch.scaffold.init import tables
@@ -27,6 +27,7 @@ _IDLE = frozenset(
     {"mlflow", "dvc", "wandb", "jupyter", "jupyterlab", "notebook", "ipykernel", "evidently"}
     | {"great-expectations", "prefect", "zenml", "kfp", "bentoml", "streamlit", "gradio", "optuna"}
 )
+_LINUX = re.compile(r"none-any|manylinux\w*x86_64")
 _LEAST = 5_000_000  # bytes that are worth a group of their own
 
 
@@ -164,20 +165,12 @@ def _locked(facts: Facts) -> dict[str, tuple[int, list[str]]]:
     path = facts.folder.root / "uv.lock"
     if not path.is_file() or not facts.folder.inside(path):
         return {}
-    document = parse_toml(files.read_text(path), "`uv.lock`", hint="uv lock")
-    found: dict[str, tuple[int, list[str]]] = {}
-    packages = document.get("package")
-    for package in packages if isinstance(packages, list) else ():
-        sizes = [
-            wheel["size"]
-            for wheel in package.get("wheels", ())
-            if re.search(r"none-any|manylinux\w*x86_64", wheel.get("url", ""))
-            and isinstance(wheel.get("size"), int)
-        ]
-        is_own = {"virtual", "editable"} & {*package.get("source", ())}
-        name = "" if is_own else str(package.get("name"))
-        needs = [each["name"] for each in package.get("dependencies", ()) if "name" in each]
-        found[name] = (sizes[-1] if sizes else 0, needs)
+    graph = uv.read(files.read_text(path), problems=[])  # what is wrong there, others tell
+    found = {"": (0, [each.name for root in graph.roots for each in root.dependencies])}
+    for package in graph.packages:
+        sizes = [file.size or 0 for file in package.wheels if _LINUX.search(file.name)]
+        needs = [each.name for each in package.dependencies]
+        found[package.name] = (sizes[-1] if sizes else 0, needs)
     return found
 
 
