@@ -3,7 +3,7 @@
 import ast
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from lockstitch import files
@@ -33,6 +33,11 @@ _NEVER = re.compile(
     r"|Dockerfile[\w.-]*|pyproject\.toml|poetry\.lock|uv\.lock|setup\.(?:py|cfg)|Pipfile(?:\.lock)?"
     r"|README[\w.]*|LICENSE[\w.]*|.*\.pyc|secrets\.toml|(?:docker-)?compose[\w.-]*\.ya?ml|Makefile"
     r"|environment\.ya?ml|dvc\.lock|.*\.dvc)"
+)
+# A model, by its name: what a program that fills a folder of it is taken to write.
+_MODEL = re.compile(
+    r"\.(?:pkl|pickle|joblib|sav|onnx|pt|pth|h5|hdf5|keras|cbm|ubj|bst|bin|safetensors|npy|npz)$"
+    r"|/\*\*$|(?i:model|scaler|encoder|vectorizer|pipeline)[^/]*\.(?:json|txt|ya?ml)$"
 )
 # A key of a file of settings that names a folder to write, and its value.
 _WRITTEN = re.compile(
@@ -77,16 +82,39 @@ def covered(path: str, globs: Iterable[str]) -> bool:
     return any(files.matches(path, glob) for glob in globs)
 
 
-def contents_of(facts: Facts, found: Found, program: Program) -> Contents:
-    """Return the files of a program's image, by the code that it may reach."""
-    return _Reader(facts, found, program).contents()
+def is_model(name: str) -> bool:
+    """Return whether a file is a model by its name."""
+    return _MODEL.search(name) is not None
+
+
+def contents_of(
+    facts: Facts,
+    found: Found,
+    program: Program,
+    made: Collection[str] = (),
+    wanted: Collection[str] = (),
+) -> Contents:
+    """Return the files of a program's image, by the code that it may reach.
+
+    It starts where it finds what other programs have `made`, or makes what is `wanted` of it.
+    """
+    return _Reader(facts, found, program, made, wanted).contents()
 
 
 class _Reader:
     """One program."""
 
-    def __init__(self, facts: Facts, found: Found, program: Program) -> None:
+    def __init__(
+        self,
+        facts: Facts,
+        found: Found,
+        program: Program,
+        made: Collection[str],
+        wanted: Collection[str],
+    ) -> None:
         self._facts = facts
+        self._elsewhere = made
+        self._asked = wanted
         self._found = found
         self._repo: Repository = found.repo
         self._program = program
@@ -257,24 +285,32 @@ class _Reader:
 
     def _workdir(self, uses: Sequence[tuple[str, PathUse]]) -> str:
         """Return the folder in which what is opened is found, where that is not the project's."""
-        texts = {
-            use.text.rstrip("/")
-            for _, use in uses
-            if use.kind in {"reads", "folder"} and not use.anchored and "*" not in use.text
-        }
-        folder = posixpath.dirname(self._program.path)
+        known = [use for _, use in uses if not use.anchored and "*" not in use.text]
+        texts = {u.text.rstrip("/") for u in known if u.kind in {"reads", "folder"}}
+        writes = {u.text.rstrip("/") for u in known if u.kind in {"writes", "fills"}}
+        if any(self._there(text) for text in texts):
+            return ""
+        own = folder = posixpath.dirname(self._program.path)
         while folder:
-            here = {t for t in texts if self._there(posixpath.join(folder, t))}
-            if here and not any(self._there(t) for t in texts):
+            if any(self._there(posixpath.join(folder, text)) for text in texts):
                 # In a package's own folder, flask takes its name to be below the package.
                 is_own = f"{folder}/__init__.py" in self._found.codes
                 return "" if is_own and self._program.command[0] == "flask" else folder
             folder = posixpath.dirname(folder)
-        return ""
+        for text in sorted(writes):
+            for name in sorted(self._asked):
+                if name.endswith(f"/{text}"):
+                    return name.removesuffix(f"/{text}")
+        above = [text for text in texts | writes if text.startswith("../")]
+        if above and not any(posixpath.normpath(f"{own}/{t}").startswith("..") for t in above):
+            return own
+        takes = self._program.path in self._program.command[:-1]
+        return self._program.begun if texts or writes or takes else ""
 
     def _there(self, path: str) -> bool:
         path = posixpath.normpath(path)
-        return path in self._set or self._is_folder(path)
+        made = (name == path or name.startswith(f"{path}/") for name in self._elsewhere)
+        return path in self._set or self._is_folder(path) or any(made)
 
     def _below(self, folder: str) -> set[str]:
         prefix = "" if folder == "." else f"{folder}/"
@@ -444,8 +480,11 @@ class _Reader:
                         self._wanted.setdefault(each, f"{name}:{line}")
             elif _is_file_name(path) and "/" in path and not path.startswith(("/", "..")):
                 folder = posixpath.dirname(path)
-                if not self._is_folder(folder) or folder in _OUTPUTS:
+                if is_model(path) and self._program.stays:
+                    self._contents.absent.setdefault(path, f"{name}:{line}")
+                elif not self._is_folder(folder) or folder in _OUTPUTS:
                     self._output(folder, f"{name}:{line}")
+                    self._contents.written.append(path)
         runs = _RUN_FOLDER.finditer(text) if re.search(r"(?m)^hydra:", text) else ()
         for match in (*_WRITTEN.finditer(text), *runs):
             value = match[1].removeprefix("./").rstrip("/")

@@ -16,12 +16,12 @@ from lockstitch.python.tables import parse_toml, table, texts
 from lockstitch.repository.code.started import SHELL
 from lockstitch.scaffold import new
 from lockstitch.scaffold.init import system, tables
-from lockstitch.scaffold.init.contents import Contents, contents_of, covered
+from lockstitch.scaffold.init.contents import Contents, contents_of, covered, is_model
 from lockstitch.scaffold.init.edit import Table, edit
 from lockstitch.scaffold.init.facts import Facts, version_of
 from lockstitch.scaffold.init.groups import proposed, settled
 from lockstitch.scaffold.init.programs import Found, Program, find, shell_lines
-from lockstitch.scaffold.init.steps import complete, is_model, writer_of
+from lockstitch.scaffold.init.steps import complete, writer_of
 from lockstitch.table import first_of
 from lockstitch.values import frozen
 
@@ -82,8 +82,7 @@ class _Known:
             others = [each for each in (*found.programs, *found.others) if each is not best]
             notes = (*found.notes, *shell_lines(found.repo, best))
             found = replace(found, programs=(best,), others=tuple(others), notes=notes)
-        made = [contents_of(facts, found, program) for program in found.programs]
-        return cls(found=found, every=complete(facts, found, made))
+        return cls(found=found, every=complete(facts, found))
 
     @property
     def programs(self) -> list[Program]:

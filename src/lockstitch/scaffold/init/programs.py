@@ -170,6 +170,7 @@ class Program:
     outputs: tuple[str, ...] = ()  # folders that the repository says are made
     folder: str = ""  # the folder of a Django project
     workdir: str = ""  # the folder that it starts in
+    begun: str = ""  # the one that a README or a Makefile starts it in, where that is known
     before: "tuple[Program, ...]" = ()  # what runs first
     reads: tuple[str, ...] = ()  # what dvc.yaml says that it reads and makes
     makes: tuple[str, ...] = ()
@@ -752,6 +753,7 @@ class _Finder:
             port=0 if each.by == "celery" else port,
             health=self._health_of(each) or health,
             needs=needs,
+            begun=_begun(each.path, [s for s in self._said if self._points(s, each.path)]),
         )
 
     def _command(
@@ -1037,6 +1039,7 @@ class _Finder:
                 outputs=tuple(o for s in hints for o in s.outputs),
                 reads=tuple(o for s in hints for o in s.needs),
                 makes=tuple(o for s in hints for o in s.makes),
+                begun=_begun(path, hints),
                 asks=() if arguments else tuple(arguments_of(self._codes[path])),
             )
 
@@ -1103,6 +1106,11 @@ class _Finder:
                 if path in self._codes:
                     return path
         return ""
+
+
+def _begun(path: str, hints: Sequence[Said]) -> str:
+    """Return the folder above a file that it is said to be started in."""
+    return next((s.folder for s in hints if s.folder and path.startswith(f"{s.folder}/")), "")
 
 
 def _starts_training(code: Code) -> bool:

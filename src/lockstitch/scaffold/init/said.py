@@ -743,15 +743,30 @@ def _tasks(repo: Repository, own: AbstractSet[str]) -> Iterator[Said]:
                 yield replace(said, folder=posixpath.normpath(posixpath.join(folder, said.folder)))
 
 
+def _entered(repo: Repository, folder: str, name: str) -> str:
+    """Return the folder of the repository that one is in after `cd`, which may name its clone."""
+    paths = [posixpath.normpath(posixpath.join(start, name)) for start in (folder, "")]
+    paths = ["" if path == "." else path for path in paths]
+    return next((path for path in paths if not path or repo.is_folder(path)), folder)
+
+
 def _prose(repo: Repository, own: AbstractSet[str]) -> Iterator[Said]:
     """Yield the commands of fenced blocks of the README, and of `run:` in CI."""
     for name in ("README.md", "readme.md", "Readme.md", "README.rst", "docs/README.md"):
-        fenced = False
+        fenced, folder = False, ""
         for number, line in enumerate(repo.lines(name), 1):
+            text = line.strip().lstrip("$>").strip()
             if line.strip().startswith(("```", "~~~")):
                 fenced = not fenced
-            elif fenced or line.startswith("    "):
-                yield from _of_text(name, number, line.strip().lstrip("$>").strip(), "", own)
+            elif line.startswith("#") and not fenced:
+                folder = ""
+            elif not (fenced or line.startswith("    ")):
+                continue
+            elif match := re.fullmatch(r"cd\s+([\w./-]+)", text):
+                folder = _entered(repo, folder, match[1])
+            else:
+                inside = f"cd {folder} && {text}" if folder else text
+                yield from _of_text(name, number, inside, "", own)
     for name in repo.every_name:
         if re.fullmatch(r"\.github/workflows/[^/]+\.ya?ml|\.gitlab-ci\.yml", name):
             for number, line in enumerate(repo.lines(name), 1):

@@ -6,24 +6,26 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from lockstitch import files
-from lockstitch.scaffold.init.contents import Contents, contents_of, tops, without_parts
+from lockstitch.scaffold.init.contents import (
+    Contents,
+    contents_of,
+    is_model,
+    tops,
+    without_parts,
+)
 from lockstitch.scaffold.init.facts import Facts
-from lockstitch.scaffold.init.programs import Found
+from lockstitch.scaffold.init.programs import Found, Program
 
 _MOST = 8  # steps of one image
-# A model, by its name: what a program that fills a folder of it is taken to write.
-_MODEL = re.compile(
-    r"\.(?:pkl|pickle|joblib|sav|onnx|pt|pth|h5|hdf5|keras|cbm|ubj|bst|bin|safetensors|npy|npz)$"
-    r"|/\*\*$|(?i:model|scaler|encoder|vectorizer|pipeline)[^/]*\.(?:json|txt|ya?ml)$"
-)
 
 
-def complete(facts: Facts, found: Found, made: Sequence[Contents]) -> list[Contents]:
+def complete(facts: Facts, found: Found) -> list[Contents]:
     """Return images' contents, with the steps that a Dockerfile or the missing files ask for.
 
     A script that makes what a server reads is an image too, so that `lockstitch run` makes it.
     """
-    scripts = [contents_of(facts, found, other) for other in found.others]
+    every = _agreed(facts, found, [*found.programs, *found.others])
+    made, scripts = every[: len(found.programs)], every[len(found.programs) :]
     complete: list[Contents] = []
     for contents in made:
         given = [contents_of(facts, found, each) for each in contents.program.before]
@@ -35,6 +37,30 @@ def complete(facts: Facts, found: Found, made: Sequence[Contents]) -> list[Conte
         if contents.program.stays:
             _await(found, contents, [each for each in complete if not each.program.stays])
     return sorted(complete, key=lambda each: each.program.image != "train")
+
+
+def _agreed(facts: Facts, found: Found, programs: Sequence[Program]) -> list[Contents]:
+    """Return the contents of programs, each started where what one writes is what others read."""
+    every = [contents_of(facts, found, program) for program in programs]
+    for _ in range(2):  # what reads is moved to what is written, then what writes
+        jobs = [each for each in every if not each.program.stays]
+        lacking = {
+            name
+            for each in every
+            for name in each.absent
+            if not any(_makes(job, name) or _fills(job, name) for job in jobs)
+        }
+        made = {path.rstrip("/") for job in jobs for path in job.written if "*" not in path}
+        if not lacking or not made:
+            break
+        for at, (program, each) in enumerate(zip(programs, every, strict=True)):
+            if program.workdir or (program.stays and lacking.isdisjoint(each.absent)):
+                continue
+            more = contents_of(facts, found, program, made - {*each.written}, lacking)
+            reads = lacking & each.absent.keys() - more.absent.keys()
+            if reads or any(_makes(more, name) for name in lacking):
+                every[at] = more
+    return every
 
 
 def _feeders(
@@ -70,6 +96,7 @@ def _await(found: Found, server: Contents, jobs: Sequence[Contents]) -> None:
     for name in [*server.absent]:
         writer = next((job for job in jobs if _writes(job, name)), None)
         if writer is None or not _is_ready(found, writer):
+            _say_elsewhere(server, name, jobs)
             continue
         image = writer.program.image
         server.include = without_parts([*server.include, name])
@@ -80,9 +107,19 @@ def _await(found: Found, server: Contents, jobs: Sequence[Contents]) -> None:
         )
 
 
-def is_model(name: str) -> bool:
-    """Return whether a file is a model by its name."""
-    return _MODEL.search(name) is not None
+def _say_elsewhere(server: Contents, name: str, jobs: Sequence[Contents]) -> None:
+    """Say which image writes a model of this name where the server does not look."""
+    base = posixpath.basename(name)
+    for job in jobs:
+        for path in job.written if is_model(name) else ():
+            if posixpath.basename(path) == base and "*" not in path:
+                image = job.program.image
+                server.notes.append(
+                    f"image `{image}` writes `{path}`, and image `{server.program.image}` reads "
+                    f"`{name}` ({server.absent[name]}): lockstitch run {image}, then cp {path} "
+                    f"{name}, and `{name}` into the `include` of `{server.program.image}`"
+                )
+                return
 
 
 def _writes(contents: Contents, name: str) -> bool:

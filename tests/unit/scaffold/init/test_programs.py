@@ -1197,3 +1197,80 @@ def test_split_moves_what_no_image_uses_to_dev(tmp_path: Path) -> None:
     document = document_of(plan.plan(tmp_path, split=True))
     assert document["project"]["dependencies"] == ["numpy"]
     assert "wandb" in document["dependency-groups"]["dev"]
+
+
+@pytest.mark.parametrize(
+    ("texts", "train", "serve"),
+    [
+        pytest.param(
+            {
+                "ml/train.py": "import joblib\njoblib.dump(1, 'models/m.pkl')\n",
+                "api/main.py": "HERE = Path(__file__).parent\njoblib.load(HERE / 'models/m.pkl')\n",
+            },
+            ("api", "python ../ml/train.py"),
+            ("", "api/models/m.pkl"),
+            id="beside the server",
+        ),
+        pytest.param(
+            {
+                "api/fit/train.py": "import joblib\njoblib.dump(1, '../models/m.pkl')\n",
+                "api/main.py": "joblib.load('models/m.pkl')\n",
+            },
+            ("api/fit", "python train.py"),
+            ("api", "api/models/m.pkl"),
+            id="above the training",
+        ),
+        pytest.param(
+            {
+                "README.md": "```sh\ncd ml\npython train.py\n```\n",
+                "ml/train.py": "import joblib\njoblib.dump(1, 'm.pkl')\n",
+                "api/main.py": "joblib.load('../ml/m.pkl')\n",
+            },
+            ("ml", "python train.py"),
+            ("api", "ml/m.pkl"),
+            id="where the README starts it",
+        ),
+        pytest.param(
+            {
+                "config.yaml": "model: out/m.pkl\n",
+                "train.py": (
+                    "import joblib, yaml\nc = yaml.safe_load(open('config.yaml'))\n"
+                    "joblib.dump(1, c['model'])\n"
+                ),
+                "api/main.py": "c = yaml.safe_load(open('config.yaml'))\njoblib.load(c['model'])\n",
+            },
+            ("", "python train.py"),
+            ("", "out/m.pkl"),
+            id="by a file of settings",
+        ),
+    ],
+)
+def test_a_model_is_written_where_the_server_reads_it(
+    texts: dict[str, str], train: tuple[str, str], serve: tuple[str, str], tmp_path: Path
+) -> None:
+    head = "import joblib, yaml\nfrom pathlib import Path\nfrom fastapi import FastAPI\n"
+    texts = texts | {"api/main.py": f"{head}app = FastAPI()\n{texts['api/main.py']}"}
+    images, notes = planned(tmp_path, texts)
+    trained, served = images["train"], images["serve"]
+    assert (trained.get("workdir", ""), " ".join(trained["command"])) == train
+    assert (served.get("workdir", ""), served["include"].count(serve[1])) == (serve[0], 1)
+    assert "outputs" not in served
+    told = f"image `serve` includes `{serve[1]}`, which image `train` writes"
+    assert f"{told}: lockstitch run train, then lockstitch build" in notes
+
+
+def test_a_model_that_is_written_elsewhere_is_said_with_the_copy_to_make(tmp_path: Path) -> None:
+    texts = {
+        "rows.csv": "1\n",
+        "train.py": "import joblib\nopen('rows.csv')\njoblib.dump(1, 'm.pkl')\n",
+        "api/main.py": (
+            "import joblib, os\nfrom fastapi import FastAPI\napp = FastAPI()\n"
+            "joblib.load(os.path.join(os.path.dirname(__file__), 'm.pkl'))\n"
+        ),
+    }
+    _, notes = planned(tmp_path, texts)
+    assert (
+        "image `train` writes `m.pkl`, and image `serve` reads `api/m.pkl` (api/main.py:4): "
+        "lockstitch run train, then cp m.pkl api/m.pkl, and `api/m.pkl` into the `include` of "
+        "`serve`"
+    ) in notes
