@@ -102,11 +102,11 @@ def _merged(findings: Sequence[Finding]) -> Iterator[Finding]:
         name = finding.path.rpartition("/")[2]
         same = (finding.code, name, finding.line, finding.column, finding.message)
         alike.setdefault(same if finding.line else (finding,), []).append(finding)
-    for each in alike.values():
-        first, *others = sorted(each, key=lambda finding: (finding.path.count("/"), finding.path))
+    for copies in alike.values():
+        first, *others = sorted(copies, key=lambda finding: (finding.path.count("/"), finding.path))
         if others:
             names = first_of([f"`{finding.path}`" for finding in others], _NAMED)
-            edits = tuple(edit for finding in each for edit in finding.fix)
+            edits = tuple(edit for finding in copies for edit in finding.fix)
             first = replace(first, message=f"{first.message}, as in {names}", fix=edits)
         yield first
 
@@ -236,8 +236,8 @@ def fix(
             return Fixed(report=report, changes=changes, fixed=fixed, left=left)
         fixed += len(edits)
         by_path: dict[str, list[Edit]] = {}
-        for each in (edit for group in edits for edit in group):
-            by_path.setdefault(each.path, []).append(each)
+        for change in (edit for group in edits for edit in group):
+            by_path.setdefault(change.path, []).append(change)
         repo = repo.with_texts(
             {path: applied(repo.text(path) or "", listed) for path, listed in by_path.items()}
         )

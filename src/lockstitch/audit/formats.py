@@ -76,7 +76,7 @@ def summary(report: Report, *, verbose: bool = False) -> list[str]:
         codes = ", ".join(dict.fromkeys(skip.code for skip in report.skips))
         lines.append(f"skipped: {codes}; `lockstitch check --verbose` says why")
     count = len(report.findings)
-    parts = [counted(report.count(each), each) for each in (Severity.ERROR, Severity.WARNING)]
+    parts = [counted(report.count(level), level) for level in (Severity.ERROR, Severity.WARNING)]
     hints = report.count(Severity.HINT)
     split = ", ".join([*parts, *([counted(hints, "hint")] if hints else [])])
     amount = f"{counted(count, 'finding')} ({split})" if count else "nothing found"

@@ -57,7 +57,7 @@ def load(root: Path, codes: Sequence[str]) -> Settings:
         per_file=read["per-file-ignores"],
     )
     named = (*settings.select, *settings.extend_select, *settings.ignore)
-    named += tuple(code for each in settings.per_file.values() for code in each)
+    named += tuple(code for codes in settings.per_file.values() for code in codes)
     problems += _unknown(named, codes, LockstitchError)
     raise_all(problems)
     return settings
@@ -106,14 +106,14 @@ def chosen(
 
 
 def _matches(code: str, codes: Sequence[str]) -> bool:
-    return any(code.startswith(each) or each == "ALL" for each in codes)
+    return any(code.startswith(prefix) or prefix == "ALL" for prefix in codes)
 
 
 def _unknown(
     named: Iterable[str], codes: Sequence[str], kind: type[LockstitchError]
 ) -> Iterable[LockstitchError]:
-    for each in dict.fromkeys(named):
-        if each != "ALL" and not any(code.startswith(each) for code in codes):
+    for prefix in dict.fromkeys(named):
+        if prefix != "ALL" and not any(code.startswith(prefix) for code in codes):
             families = ", ".join(dict.fromkeys(code[:3] for code in codes))
-            hint = nearest(each.upper(), codes, f"families: {families}")
-            yield kind(f"`{each}` is no code of a rule", hint=hint)
+            hint = nearest(prefix.upper(), codes, f"families: {families}")
+            yield kind(f"`{prefix}` is no code of a rule", hint=hint)

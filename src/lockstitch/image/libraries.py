@@ -33,6 +33,7 @@ from lockstitch.resources import load_table
 from lockstitch.store import Store
 from lockstitch.values import frozen
 
+_tables = functools.partial(load_table, __package__, "libraries.toml")
 _FORM: Final = 1  # of the records
 _LAYER, _WHEEL, _CHECKED = "layer-libraries", "wheel-libraries", "libraries"  # store records
 _SMALL: Final = 32 << 20  # bytes of a file that is read in memory
@@ -397,11 +398,6 @@ def _searched(each: Object, name: str, system: SystemFiles) -> bool:
     """Return whether an absolute RPATH leads to a library of the base."""
     places = [posixpath.join(p.strip("/"), name) for p in each.search if p.startswith("/")]
     return any(place in system.libraries or f"usr/{place}" in system.libraries for place in places)
-
-
-@functools.cache
-def _tables() -> Mapping[str, Any]:
-    return load_table(__package__, "libraries.toml")
 
 
 def _is_hosts(name: str) -> bool:

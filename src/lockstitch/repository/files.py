@@ -76,7 +76,7 @@ class Repository:
     def every_name(self) -> tuple[str, ...]:
         """All names, those apart from the project included."""
         names = {*self._given, *(n for n in self.changed if posixpath.basename(n) != _OUT_OF_GIT)}
-        kept = (n for n in names if not any(files.matches(n, each) for each in self._exclude))
+        kept = (n for n in names if not any(files.matches(n, pattern) for pattern in self._exclude))
         return tuple(sorted(kept, key=os.fsencode))  # a name need not be UTF-8
 
     @functools.cached_property

@@ -3,11 +3,11 @@
 import functools
 import re
 from pathlib import PurePosixPath
-from typing import Any
 
 from lockstitch.resources import load_table
 from lockstitch.values import frozen
 
+_table = functools.partial(load_table, __package__, "patterns.toml")
 _VARIETY = 6  # different characters that a made secret has at least
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
@@ -73,10 +73,6 @@ def version() -> str:
     """Return a text that changes with any pattern, for records of what was found clean."""
     lines = [f"{pattern.name} {pattern.pattern} {pattern.high}" for pattern in patterns()]
     return "\n".join([*lines, _examples()])
-
-
-def _table() -> dict[str, Any]:
-    return load_table(__package__, "patterns.toml")
 
 
 @functools.cache

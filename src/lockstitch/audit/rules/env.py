@@ -130,7 +130,7 @@ class ENV002(Rule):
         for folder, environment, lock in _locked_environments(repo):
             document = repo.toml(beside(folder, "pyproject.toml"))
             tables = (table(document, "project"), table(document, "tool", "poetry"))
-            own = {normal(str(each.get("name", ""))) for each in tables}
+            own = {normal(str(entry.get("name", ""))) for entry in tables}
             known = {package.name for package in lock.packages} | own | _OWN
             extra = [p for name, p in sorted(environment.packages.items()) if name not in known]
             if extra:

@@ -656,7 +656,7 @@ def _is_reached(lock: Graph, package: str, groups: Sequence[str], extras: Sequen
         packages = walk(lock, lambda *_: True, groups, extras).packages
     except LockstitchError:
         return True  # groups that exclude each other: it is not known
-    return any(each.name == normal(package) for each in packages)
+    return any(locked.name == normal(package) for locked in packages)
 
 
 class HOK012(Rule):

@@ -101,10 +101,10 @@ def _named(image: ImageFile) -> Iterator[_Named]:
     for stage in dockerfile.stages:
         base = stage.base
         if stage.base_stage is None and base.text != "scratch":
-            found = None if base.unknown or base.wrong else reference(base.text)
-            if found is not None:
+            named = None if base.unknown or base.wrong else reference(base.text)
+            if named is not None:
                 yield _Named(
-                    reference=found, written=stage.base_text, line=stage.line, is_base=True
+                    reference=named, written=stage.base_text, line=stage.line, is_base=True
                 )
         for step in image.steps(stage.index)[0]:
             instruction = step.instruction
@@ -113,17 +113,17 @@ def _named(image: ImageFile) -> Iterator[_Named]:
             froms += [(mount.get("from", ""), False) for mount in step.mounts("cache")]
             for text, numbers in froms:
                 outside = text and not (numbers and text.isdecimal()) and "$" not in text
-                found = reference(text) if outside else None
-                if found is not None and dockerfile.stage(text, numbers=numbers) is None:
+                named = reference(text) if outside else None
+                if named is not None and dockerfile.stage(text, numbers=numbers) is None:
                     line = line_of(instruction, text) if not numbers else instruction.first
-                    yield _Named(reference=found, written=text, line=line, is_base=False)
+                    yield _Named(reference=named, written=text, line=line, is_base=False)
 
 
 def _of_registries(repo: Repository) -> Iterator[tuple[ImageFile, _Named]]:
     """Yield the images of registries that Dockerfiles name; compose files may build others."""
     services = [service for file in compose_files(repo) for service in file.value.services.values()]
     texts = [service.image.text for service in services if service.build and service.image]
-    built = {found.key for text in texts if (found := reference(text))}
+    built = {name.key for text in texts if (name := reference(text))}
     for image in image_files(repo):
         for named in _named(image):
             if named.reference.key not in built and not is_local(named.reference):
@@ -139,7 +139,7 @@ def _digests(lock: Mapping[str, Any] | None) -> dict[str, str]:
     digests: dict[str, set[str]] = {}
     for key, value in document.items():
         listed: list[object] = value if isinstance(value, list) else []
-        tables = [each for each in listed if isinstance(each, Mapping)]
+        tables = [table for table in listed if isinstance(table, Mapping)]
         for table in tables:
             base = document.get("base") if key == "registry" else None
             names = [table.get("reference"), table.get("image"), base]
@@ -150,7 +150,7 @@ def _digests(lock: Mapping[str, Any] | None) -> dict[str, str]:
             image = reference(name) if _DIGEST.fullmatch(digest) else None
             if image is not None:
                 digests.setdefault(image.key, set()).add(digest)
-    return {key: each.pop() for key, each in digests.items() if len(each) == 1}
+    return {key: values.pop() for key, values in digests.items() if len(values) == 1}
 
 
 class IMG004(Rule):
@@ -269,9 +269,9 @@ class IMG022(Rule):
     def _spelled(self, image: ImageFile) -> Iterator[Finding]:
         """Yield a Python that two stages name, and the versions that a step downloads."""
         named: dict[str, list[int]] = {}
-        for each in _named(image):
-            if each.is_base and "$" not in each.written and _PYTHON_BASE.search(each.written):
-                named.setdefault(each.written, []).append(each.line)
+        for source in _named(image):
+            if source.is_base and "$" not in source.written and _PYTHON_BASE.search(source.written):
+                named.setdefault(source.written, []).append(source.line)
         for name, numbers in named.items():
             if len(numbers) > 1:
                 where = f"{', '.join(map(str, numbers[:-1]))} and {numbers[-1]}"

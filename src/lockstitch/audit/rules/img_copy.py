@@ -204,7 +204,7 @@ def _made(repo: Repository, image: ImageFile) -> list[Edit]:
         return []
     (context,) = image.contexts
     named = _named_sources(repo, context.folder)
-    patterns = [each for each in _NEVER if not any(map(ignore.read("", each).excludes, named))]
+    patterns = [line for line in _NEVER if not any(map(ignore.read("", line).excludes, named))]
     if _needs_git(repo, context):
         patterns.remove(".git")
     path = posixpath.join(context.folder, ".dockerignore")
@@ -244,19 +244,19 @@ class IMG015(Rule):
             if context.ignore is None or context.ignore.path in seen:
                 continue
             if any(stage.is_python for stage in image.stages):
-                found = _let_in(repo, image, context)
-                if found:
+                listed = _let_in(repo, image, context)
+                if listed:
                     seen.add(context.ignore.path)
-                    yield self._of(repo, context.ignore.path, found)
+                    yield self._of(repo, context.ignore.path, listed)
 
     def _of(self, repo: Repository, path: str, copied: list[str]) -> Finding:
-        listed = ", ".join(f"`{each}`" for each in copied)
+        listed = ", ".join(f"`{name}`" for name in copied)
         verb = "is" if len(copied) == 1 else "are"
         message = f"{listed} {verb} not left out, and the whole folder is copied"
         text = repo.text(path) or ""
-        added = [each for each in copied if each.startswith(".")]
+        added = [name for name in copied if name.startswith(".")]
         last = max(1, len(text.splitlines()))
-        edit = lines.add_below(path, text, last, "".join(f"{each}\n" for each in added))
+        edit = lines.add_below(path, text, last, "".join(f"{name}\n" for name in added))
         fix = [edit] if added else []
         return self.finding(path, 1, message, hint=f"add {' '.join(copied)}", fix=fix)
 
@@ -269,7 +269,7 @@ def _needs_git(repo: Repository, context: Context) -> bool:
     return any(
         call.program == "git" and not call.begins("clone") and not call.begins("config")
         for image in image_files(repo)
-        if any(each.folder == context.folder for each in image.contexts)
+        if any(place.folder == context.folder for place in image.contexts)
         for stage in image.stages
         for step in stage.steps
         for call in step.calls
@@ -287,21 +287,21 @@ def _let_in(repo: Repository, image: ImageFile, context: Context) -> list[str]:
         ".env": (".env.example", ".env.sample", ".env.template"),
     }
     for name, others in hints.items():
-        hinted = any(repo.exists(context.path(each)) for each in (name, *others))
+        hinted = any(repo.exists(context.path(path)) for path in (name, *others))
         if hinted or is_git_ignored(repo, context.path(name)):
             names.append(name)
     serving = [product.serves for product in image.products]
     if serving and all(serving):
-        names += [each for each in ("data", "datasets") if _holds(repo, context, each, _DATA)]
+        names += [folder for folder in ("data", "datasets") if _holds(repo, context, folder, _DATA)]
     elif serving and not any(serving):
         names += ["models"] if _holds(repo, context, "models", _MODELS) else []
     named = _named_sources(repo, context.folder)
     return [
-        each
-        for each in names
-        if not context.excludes(each)
-        and each not in named
-        and (each.startswith(".") or not _is_opened(repo, image, context, each))
+        name
+        for name in names
+        if not context.excludes(name)
+        and name not in named
+        and (name.startswith(".") or not _is_opened(repo, image, context, name))
     ]
 
 
@@ -320,12 +320,12 @@ def _is_opened(repo: Repository, image: ImageFile, context: Context, folder: str
 def _holds(repo: Repository, context: Context, folder: str, endings: tuple[str, ...]) -> bool:
     """Return whether a folder has files of a kind, is no package, and is left out nowhere."""
     path = context.path(folder)
-    inside = [each for each in repo.every_name if each.startswith(f"{path}/")]
-    if any(each.endswith("/__init__.py") for each in inside):
+    inside = [name for name in repo.every_name if name.startswith(f"{path}/")]
+    if any(name.endswith("/__init__.py") for name in inside):
         return False
     start = len(context.folder) + 1 if context.folder else 0
-    kept = [each for each in inside if not context.excludes(each[start:])]
-    return any(each.lower().endswith(endings) for each in kept)
+    kept = [name for name in inside if not context.excludes(name[start:])]
+    return any(name.lower().endswith(endings) for name in kept)
 
 
 class IMG019(Rule):

@@ -45,9 +45,9 @@ class IMG016(Rule):
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         for built in recipes.running(repo):
-            found = _late(repo, built)
-            if found is not None:
-                install, copied = found
+            late = _late(repo, built)
+            if late is not None:
+                install, copied = late
                 message = f"the packages are installed after `{copied}` is copied: each"
                 message += " change of the source installs them again"
                 hint = "copy the lock alone, install, then copy the source"
@@ -63,7 +63,7 @@ def _late(repo: Repository, built: Built) -> tuple[Install, str] | None:
                 source for source in copied.sources if recipes.has_code(repo, built.image, source)
             ]
             source = source or (code[0] if code else "")
-            whole = whole or any(posixpath.normpath(each) in {".", "/"} for each in code)
+            whole = whole or any(posixpath.normpath(target) in {".", "/"} for target in code)
         for install in step.installs:
             conda = install.tool == "conda" and not install.files
             itself = install.options.has("--no-deps") and not install.files  # the project's wheel
@@ -177,13 +177,13 @@ def _shown(install: Install, *, local: bool = False) -> str:
     return f"{install.tool} install{what}"
 
 
-def _removed_later(built: Built, step: Step, each: Install) -> bool:
+def _removed_later(built: Built, step: Step, first: Install) -> bool:
     """Return whether a later `uv sync --no-dev` of the same stage takes them out again."""
     later = False
     for other, install in built.installs:
         if other is step:
             later = True
-        elif later and each.tool == install.tool == "uv sync":
+        elif later and first.tool == install.tool == "uv sync":
             return install.options.has("--no-dev") or recipes.is_set(other, install, "UV_NO_DEV")
     return False
 
@@ -240,7 +240,7 @@ def _of_uv(document: object, step: Step, install: Install) -> str:
     groups = table(document, "dependency-groups")
     default = uv.get("default-groups", ["dev"])
     chosen = [*groups] if default == "all" or options.has("--all-groups") else default
-    named = [each for each in options.values("--group") if each in {"dev", "test", "lint"}]
+    named = [group for group in options.values("--group") if group in {"dev", "test", "lint"}]
     if "dev" in chosen and uv.get("dev-dependencies"):
         return "`dev-dependencies`"
     dev = [n for n in chosen if _is_development_group(n) and groups.get(n)] if chosen else []
@@ -424,7 +424,7 @@ def _early(repo: Repository, built: Built) -> Install | None:
         copied = step.copied
         if copied is not None:
             code = [recipes.has_code(repo, built.image, name) for name in copied.sources]
-            if copied.origin or not copied.known or any(each is not False for each in code):
+            if copied.origin or not copied.known or any(copies is not False for copies in code):
                 return None
         prepared = any(call.program in {"mkdir", "touch", "git", "cp"} for call in step.calls)
         if step.mounts("bind") or prepared or step.instruction.heredocs:

@@ -204,9 +204,9 @@ def _covers(path: str, brought: list[str]) -> bool:
     if "$" in path:
         return False
     return any(
-        each == path or each.startswith(f"{path.rstrip('/')}/")  # not a folder in what came
-        for each in brought
-        if posixpath.isabs(each)
+        target == path or target.startswith(f"{path.rstrip('/')}/")  # not a folder in what came
+        for target in brought
+        if posixpath.isabs(target)
     )
 
 

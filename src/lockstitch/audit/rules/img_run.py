@@ -142,9 +142,9 @@ class IMG009(Rule):
                     hint = 'double quotes: ["python", "…"]'
                     yield self.finding(path, line, message, hint=hint, fix=fix)
             for program in built.entry.direct[:1]:
-                found = None if program.call.program.startswith("[") else _not_found(built, program)
-                if found:
-                    message, hint = found
+                lack = None if program.call.program.startswith("[") else _not_found(built, program)
+                if lack:
+                    message, hint = lack
                     yield self.finding(built.image.path, program.line, message, hint=hint)
 
 
@@ -163,8 +163,8 @@ def _with_double_quotes(image: ImageFile, instruction: Instruction) -> Edit | No
     return lines.replace_on_line(image.path, image.text, instruction.first, old, new)
 
 
-def _not_found(built: Built, each: Started) -> tuple[str, str] | None:
-    call = each.call
+def _not_found(built: Built, started: Started) -> tuple[str, str] | None:
+    call = started.call
     if built.entry.by_shell and has_program(built, "sh") is False:
         return "the image has no shell to start this with", 'CMD ["PROGRAM", "ARGUMENT"]'
     written = "python" if call.module else call.written
@@ -217,13 +217,13 @@ def _lacking(built: Built, call: Call) -> str:
     package = package_of_server(call.program)
     if package is None or built.base is None or built.base.kind not in _PLAIN_BASES:
         return ""
-    own = [each for _, each in built.installs if each.is_python and not each.is_tools]
+    own = [install for _, install in built.installs if install.is_python and not install.is_tools]
     copied = [step.copied for step in built.steps if step.copied and step.copied.origin]
     if not own and copied:
-        paths = [source.rstrip("/") for each in copied for source in each.sources]
+        paths = [source.rstrip("/") for step in copied for source in step.sources]
         alone = all(path.endswith(("/site-packages", "/dist-packages")) for path in paths)
         return "only site-packages is copied, without the programs in its bin folder" * alone
-    whole = [*own, *(each for b in built.sources for _, each in b.installs if each.is_python)]
+    whole = [*own, *(one for b in built.sources for _, one in b.installs if one.is_python)]
     if not whole or any(step.instruction.name == "ADD" for step in built.steps):
         return ""
     names: set[str] = set()
@@ -329,7 +329,7 @@ def _copied(built: Built, step: Step, program: str) -> bool | None:
         return False
     if not copied.known:
         return None
-    if program in {posixpath.basename(each) for each in (copied.target, *copied.sources)}:
+    if program in {posixpath.basename(path) for path in (copied.target, *copied.sources)}:
         return True
     if copied.target == "/" or copied.target in _BIN_FOLDERS:
         stage = built.image.dockerfile.stage(copied.origin) if copied.origin else None

@@ -97,17 +97,17 @@ class IMG001(Rule):
 
 
 def _by_lock(repo: Repository, built: Built) -> str:
-    found = _lock_of(repo, built)
-    if found is None:
+    locked = _lock_of(repo, built)
+    if locked is None:
         return ""
-    lock, groups = found
+    lock, groups = locked
     machine = _machine(built)
     musl = replace(machine, libc="musl")
     every = [e for e in installed(lock, musl, groups) if verdict(e, machine) != Verdict.UNKNOWN]
     names = [
-        each.name
-        for each in every
-        if verdict(each, machine) is Verdict.WHEEL and verdict(each, musl) is not Verdict.WHEEL
+        pin.name
+        for pin in every
+        if verdict(pin, machine) is Verdict.WHEEL and verdict(pin, musl) is not Verdict.WHEEL
     ]
     if not names:
         return ""
@@ -166,10 +166,10 @@ class IMG002(Rule):
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         for built in products(repo):
             glibc = built.base.glibc if built.base else None
-            found = _lock_of(repo, built) if glibc and built.is_python else None
-            if glibc is None or found is None or built.reference is None:
+            locked = _lock_of(repo, built) if glibc and built.is_python else None
+            if glibc is None or locked is None or built.reference is None:
                 continue
-            lock, groups = found
+            lock, groups = locked
             named = set(_GLIBC.findall(repo.text(lock.path) or ""))
             if not any((2, int(minor)) > glibc for minor in named):
                 continue  # no wheel is for a newer glibc: most locks, and quick to tell
@@ -183,7 +183,7 @@ class IMG002(Rule):
             ]
             if wrong:
                 names_of = ([wheel.name for wheel in package.wheels] for package in wrong)
-                need = max(oldest(each, machine) or glibc for each in names_of)
+                need = max(oldest(name, machine) or glibc for name in names_of)
                 have = ".".join(map(str, glibc))
                 names = _listed(sorted(package.name for package in wrong))
                 message = f"`{built.reference.text}` has glibc {have}, and the wheels of {names}"
@@ -227,25 +227,25 @@ class IMG007(Rule):
 def _cuda(repo: Repository, built: Built) -> tuple[str, int, set[str]]:
     """Return the CUDA packages of an image for a CPU, the line of their install, and the reason."""
     machine = _machine(built)
-    found = _lock_of(repo, built)
-    if found is None:
+    locked = _lock_of(repo, built)
+    if locked is None:
         named = _named_torch(repo, built)
         if named is None or machine.processor != "x86_64":
             return "", 0, set()
         line, where = named
         message = f"`torch` of {where} is its CUDA build: more than 2 GB of wheels for a CPU"
         return message, line, {"torch"}
-    lock, groups = found
+    lock, groups = locked
     some = any(is_cuda(package) for package in lock.packages)
     every = installed(lock, machine, groups) if some else ()
-    packages = [each for each in every if is_cuda(each)]
+    packages = [pin for pin in every if is_cuda(pin)]
     if not packages:
         return "", 0, set()
     names = {package.name for package in packages}
     takers = {
-        each.name
-        for each in every
-        if each.name not in names and any(edge.name in names for edge in each.dependencies)
+        pin.name
+        for pin in every
+        if pin.name not in names and any(edge.name in names for edge in pin.dependencies)
     }
     gigabytes = size(packages, machine) / 1e9
     amount = f" ({gigabytes:.1f} GB)" if gigabytes >= 0.1 else ""
@@ -271,7 +271,7 @@ def size(packages: Iterable[Package], machine: Machine) -> int:
 
 def _python_installs(built: Built) -> list[Install]:
     """Return the commands that install an image's Python packages, in copied stages too."""
-    installs = [each for b in (built, *built.sources) for _, each in b.installs]
+    installs = [install for b in (built, *built.sources) for _, install in b.installs]
     return [install for install in installs if install.is_python and not install.is_tools]
 
 
@@ -287,8 +287,8 @@ def _lock_of(repo: Repository, built: Built) -> tuple[Graph, tuple[str, ...]] | 
         if lock is not None and any(package.wheels for package in lock.packages):
             groups = {
                 value
-                for each in python
-                for value in each.options.values("--group", "--extra", "--with", "-E", "--extras")
+                for pip in python
+                for value in pip.options.values("--group", "--extra", "--with", "-E", "--extras")
             }
             return lock, tuple(sorted(groups))
     return None

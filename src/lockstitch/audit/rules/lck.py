@@ -56,7 +56,7 @@ class LCK001(Rule):
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         locks = purpose.lock_names(repo)
         for folder in project_folders(repo):
-            declared = [each for each in of_folder(repo, folder) if not each.group]
+            declared = [entry for entry in of_folder(repo, folder) if not entry.group]
             if not declared or _covered(folder, locks, project_folders(repo)):
                 continue
             if not purpose.is_library(repo, folder):
@@ -144,7 +144,7 @@ class LCK003(Rule):
             pinned = [package for package in lock.packages if package.source.kind == "registry"]
             if len(pinned) < len(lock.packages):
                 continue  # a place has no hash either: LCK004 or LCK005 is about it
-            if pinned and not any(file.hash for each in pinned for file in each.files):
+            if pinned and not any(file.hash for pin in pinned for file in pin.files):
                 count = counted(len(pinned), "package")
                 message = f"`{lock.path}` pins {count} and has no hash"
                 hint = f"uv pip compile --generate-hashes … -o {lock.path}"
@@ -203,12 +203,12 @@ class LCK007(Rule):
             and package.name in have
             and _public(package.version) not in have[package.name]
         ]
-        wrong = [each for each in wrong if not _versions(other)[each.name] & have[each.name]]
+        wrong = [pin for pin in wrong if not _versions(other)[pin.name] & have[pin.name]]
         if not wrong:
             return
         first = wrong[0]
         versions = ", ".join(sorted(have[first.name]))
-        more = _more([each.name for each in wrong[1:]])
+        more = _more([pin.name for pin in wrong[1:]])
         message = f"`{other.path}` has {first.name} {first.version}, `{main.path}` {versions}{more}"
         hint = "uv export --format requirements.txt --output-file NAME makes one from the other"
         if main.kind == "poetry":
@@ -356,8 +356,8 @@ def _own_names(repo: Repository, folder: str) -> set[str]:
     names = {normal(repo.root.resolve().name)}
     for place in {folder, ""}:
         document = repo.toml(beside(place, "pyproject.toml"))
-        for each in (table(document, "project"), table(document, "tool", "poetry")):
-            names.add(normal(str(each.get("name", ""))))
+        for section in (table(document, "project"), table(document, "tool", "poetry")):
+            names.add(normal(str(section.get("name", ""))))
         match = re.search(
             r"\bname\s*=\s*[\"']?([\w.-]+)", repo.text(beside(place, "setup.py")) or ""
         )
@@ -397,7 +397,7 @@ class LCK005(Rule):
             beside_it = any(folder_of(lock) == folder for lock in locks if lock != file.path)
             if beside_it or _is_metadata(repo, file.path) or purpose.is_library(repo, folder):
                 continue
-            declared = [each for each in of_folder(repo, folder) if not each.group]
+            declared = [entry for entry in of_folder(repo, folder) if not entry.group]
             if declared and not _covered(folder, locks, project_folders(repo)):
                 continue  # no lock, which LCK001 says
             stem = file.path.removesuffix(".txt")
@@ -458,14 +458,14 @@ class LCK006(Rule):
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         for folder in project_folders(repo):
-            declared = [each for each in of_folder(repo, folder) if not each.group]
-            names = purpose.misplaced(repo, folder, {each.name for each in declared})
+            declared = [entry for entry in of_folder(repo, folder) if not entry.group]
+            names = purpose.misplaced(repo, folder, {entry.name for entry in declared})
             by_file: dict[str, list[Declared]] = {}
             for dependency in declared:
                 if dependency.name in names:
                     by_file.setdefault(dependency.path, []).append(dependency)
-            for path, found in by_file.items():
-                yield self._misplaced(path, found[0].line, [each.name for each in found])
+            for path, entries in by_file.items():
+                yield self._misplaced(path, entries[0].line, [lock.name for lock in entries])
         for file in requirement_lists(repo):
             if _is_of_run_time(repo, file.path):
                 yield from self._listed(repo, file)
@@ -475,13 +475,13 @@ class LCK006(Rule):
         asked = _asked(repo, file)
         if not any(name in image.text for image in image_files(repo)):
             # A lock of all groups, which people install from.
-            grouped = {each.name for each in of_folder(repo, folder) if each.group}
+            grouped = {entry.name for entry in of_folder(repo, folder) if entry.group}
             asked = [requirement for requirement in asked if requirement.name not in grouped]
         names = purpose.misplaced(repo, folder, {requirement.name for requirement in asked})
         tools = [requirement for requirement in asked if requirement.name in names]
         if tools:
             level = Severity.WARNING if _installed(repo, file.path) else Severity.HINT
-            yield self._misplaced(file.path, tools[0].line, [each.name for each in tools], level)
+            yield self._misplaced(file.path, tools[0].line, [tool.name for tool in tools], level)
 
     def _misplaced(
         self, path: str, line: int, names: list[str], level: Severity = Severity.WARNING
@@ -527,5 +527,5 @@ def _direct(lines: list[str], line: int, own: set[str]) -> bool:
             break
         comment = text.partition("#")[2].strip().removeprefix("via").strip()
         via += [comment] if comment else []
-    origins = [w for each in via for w in re.split(r",\s*", each)]
+    origins = [w for comment in via for w in re.split(r",\s*", comment)]
     return not origins or any("-r " in w or "(" in w or normal(w) in own for w in origins)

@@ -169,7 +169,7 @@ class LCK013(Rule):
             if not _CONDA.fullmatch(path) or purpose.is_beside_model(repo, path):
                 continue
             listed = _dependencies(repo.text(path) or "", path)
-            names = [each for each in listed if not each.text.startswith(("python=", "python "))]
+            names = [entry for entry in listed if not entry.text.startswith(("python=", "python "))]
             names = [name for name in names if name.text not in {"python", "pip"}]
             if listed and not self._is_locked(repo, path):
                 yield from self._of(path, names)
@@ -192,7 +192,7 @@ class LCK013(Rule):
                 yield self.finding(path, own[0].line, message, hint=hint, severity=Severity.ERROR)
                 return
         matches = [(scalar, _BUILD.fullmatch(scalar.text)) for scalar in listed]
-        builds = [each for each, m in matches if m and not _ANY_SYSTEM.match(m["build"])]
+        builds = [entry for entry, m in matches if m and not _ANY_SYSTEM.match(m["build"])]
         loose = [scalar for scalar in listed if not _PINNED.search(scalar.text)]
         if len(builds) >= _MANY_BUILDS:
             message = (
@@ -201,7 +201,7 @@ class LCK013(Rule):
             hint = "conda env export --no-builds"
             yield self.finding(path, builds[0].line, message, hint=hint, severity=Severity.ERROR)
         elif loose:
-            shown = ", ".join(f"`{each.text:.40}`" for each in loose[:_SHOWN])
+            shown = ", ".join(f"`{entry.text:.40}`" for entry in loose[:_SHOWN])
             more = f" and {len(loose) - _SHOWN} more" if len(loose) > _SHOWN else ""
             verb = "is" if len(loose) == 1 else "are"
             message = f"{shown}{more} {verb} not pinned: {len(loose)} of {len(listed)}"

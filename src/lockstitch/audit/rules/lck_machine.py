@@ -334,15 +334,15 @@ def _platforms(repo: Repository, folder: str) -> dict[str, str]:
 
 def _add(repo: Repository, path: str, platforms: dict[str, str]) -> None:
     for line in _PLATFORM.findall(repo.text(path) or ""):
-        for each in _NAMED.findall(line.partition(" #")[0]):
-            platforms.setdefault(each, path)
+        for platform in _NAMED.findall(line.partition(" #")[0]):
+            platforms.setdefault(platform, path)
 
 
 def _machine(repo: Repository, folder: str, platform: str) -> Machine:
     """Return the machine of a platform, with the Python that the folder's images have."""
-    said = table(repo.toml(beside(folder, "pyproject.toml")), "tool", "lockstitch").get("python")
+    version = table(repo.toml(beside(folder, "pyproject.toml")), "tool", "lockstitch").get("python")
     pythons = [b.base.python for b in _built_in(repo, folder) if b.base and b.base.python]
-    python = said if isinstance(said, str) else (pythons[0] if len({*pythons}) == 1 else "")
+    python = version if isinstance(version, str) else (pythons[0] if len({*pythons}) == 1 else "")
     return Machine(python=python, processor=_MACHINES[platform])
 
 
@@ -350,7 +350,7 @@ def _groups(repo: Repository, folder: str) -> tuple[str, ...]:
     """Return the groups and extras that images of [tool.lockstitch] have."""
     images = table(repo.toml(beside(folder, "pyproject.toml")), "tool", "lockstitch", "images")
     listed = [image.get("groups") for image in images.values() if isinstance(image, dict)]
-    return tuple(str(name) for each in listed if isinstance(each, list) for name in each)
+    return tuple(str(name) for group in listed if isinstance(group, list) for name in group)
 
 
 class LCK010(Rule):

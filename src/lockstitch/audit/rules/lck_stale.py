@@ -89,7 +89,7 @@ class LCK002(Rule):
             package for package in lock.packages if package.source.kind in {"editable", "virtual"}
         ]
         static = True
-        for where in dict.fromkeys((".", *(each.source.url for each in own))):
+        for where in dict.fromkeys((".", *(package.source.url for package in own))):
             path = _pyproject(folder, where)
             document = repo.toml(path) if path else None
             if path is None or document is None:
@@ -144,8 +144,8 @@ class LCK002(Rule):
             return
         why = _REASON.search(done.stderr)
         if why or _STALE in done.stderr:
-            said = f": {why['why']}" if why else ""
-            message = f"`{lock.path}` does not fit `{path}`{said}"
+            detail = f": {why['why']}" if why else ""
+            message = f"`{lock.path}` does not fit `{path}`{detail}"
             yield self.finding(lock.path, 1, message, hint="uv lock")
             return
         broken = _BROKEN.search(done.stderr)
@@ -195,7 +195,7 @@ def _workspace(repo: Repository, folder: str) -> str | None:
         listed = table(repo.toml(beside(above, "pyproject.toml")), "tool", "uv", "workspace")
         members, excluded = texts(listed.get("members")), texts(listed.get("exclude"))
         if any(files.matches(inside, member) for member in members):
-            return None if any(files.matches(inside, each) for each in excluded) else above
+            return None if any(files.matches(inside, pattern) for pattern in excluded) else above
     return None
 
 
@@ -216,7 +216,7 @@ def _unknown_builds(repo: Repository, folder: str, lock: Graph) -> bool:
         return True
     uv = table(repo.toml(beside(folder, "pyproject.toml")), "tool", "uv")
     listed = [x for v in table(uv, "sources").values() for x in (v if isinstance(v, list) else [v])]
-    if any("path" in table(each) for each in listed):
+    if any("path" in table(value) for value in listed):
         return True
     members = table(uv, "workspace").get("members", [])
     return any(_is_unknown(repo, folder, member) for member in members)

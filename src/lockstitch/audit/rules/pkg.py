@@ -68,11 +68,11 @@ class PKG001(Rule):
                 continue
             document = repo.toml(path) or {}
             wrong = [*pyproject.check(document), *pyproject.settings(document, repo.root / path)]
-            for each in wrong:
-                line = line_of_key(text, *each.path) or 1
-                if each.text:
-                    line = _below(text, line, each.text)
-                yield self.finding(path, line, each.message, hint=each.hint)
+            for mistake in wrong:
+                line = line_of_key(text, *mistake.path) or 1
+                if mistake.text:
+                    line = _below(text, line, mistake.text)
+                yield self.finding(path, line, mistake.message, hint=mistake.hint)
             if not wrong and table(document, "project"):
                 yield from self._validated(repo, path, text)
 
@@ -88,7 +88,7 @@ class PKG001(Rule):
         parts = (str(program), str(facts.st_mtime_ns), str(facts.st_size), text)
         key = of_bytes("\0".join(parts).encode()).hex
         known = store.record(_VALIDATOR, key)
-        if not isinstance(known, dict) or not isinstance(known.get("said"), str):
+        if not isinstance(known, dict) or not isinstance(known.get("message"), str):
             try:
                 env = environ.child(VALIDATE_PYPROJECT_NO_NETWORK="1", NO_NETWORK="1")
                 done = process.run([program, "-"], cwd=repo.root, env=env, stdin=text, check=False)
@@ -97,11 +97,11 @@ class PKG001(Rule):
                 return
             lines = f"{done.stderr}\n{done.stdout}".splitlines()
             errors = [x.removeprefix("[ERROR] ") for x in lines if x.startswith("[ERROR] ")]
-            known = {"said": errors[0] if done.code == 1 and errors else ""}
+            known = {"message": errors[0] if done.code == 1 and errors else ""}
             store.remember(_VALIDATOR, key, known)
-        if known["said"]:
-            message = f"validate-pyproject: {known['said'].rstrip(':')}"
-            yield self.finding(path, _line_of_key(text, known["said"]), message)
+        if known["message"]:
+            message = f"validate-pyproject: {known['message'].rstrip(':')}"
+            yield self.finding(path, _line_of_key(text, known["message"]), message)
 
 
 def _below(text: str, line: int, wanted: str) -> int:
@@ -178,10 +178,10 @@ class PKG003(Rule):
             document = repo.toml(path)
             project, poetry = table(document, "project"), table(document, "tool", "poetry")
             dynamic = project.get("dynamic")
-            said = "requires-python" in project or "python" in table(poetry, "dependencies")
+            stated = "requires-python" in project or "python" in table(poetry, "dependencies")
             if isinstance(dynamic, list) and "requires-python" in dynamic:
-                said = True
-            if said or not (project or table(poetry, "dependencies")):
+                stated = True
+            if stated or not (project or table(poetry, "dependencies")):
                 continue
             where = ("project",) if project else ("tool", "poetry", "dependencies")
             key = "project.requires-python" if project else "python under tool.poetry.dependencies"
@@ -215,7 +215,7 @@ class PKG004(Rule):
             if not project and not table(document, "tool", "poetry"):
                 continue
             listed = project.get("dynamic")
-            dynamic = {str(each) for each in listed} if isinstance(listed, list) else set()
+            dynamic = {str(item) for item in listed} if isinstance(listed, list) else set()
             for name, begin in (("setup.py", "setup("), ("setup.cfg", "[metadata]")):
                 other = beside(folder, name)
                 text = repo.text(other) or "" if other in repo.name_set else ""

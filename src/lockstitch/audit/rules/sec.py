@@ -42,8 +42,8 @@ class SEC001(Rule):
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         whole = {name for name, *_ in _secret_files(repo)}  # of which SEC004 says all
-        found = search.in_repository(repo)
-        secrets = [each for each in found if each.severity == "high" or each.path not in whole]
+        read = search.in_repository(repo)
+        secrets = [one for one in read if one.severity == "high" or one.path not in whole]
         if self.options.history:
             scanner = scanners.installed(partial(program, repo))
             if scanner is None:

@@ -168,7 +168,7 @@ def _each_password(repo: Repository) -> Iterator[tuple[str, Password, str]]:
         seen.setdefault((password.path, password.secret), []).append((name, password))
     for listed in seen.values():
         name, first = min(listed, key=lambda pair: pair[1].line)
-        lines = sorted({each.line for _, each in listed} - {first.line})
+        lines = sorted({password.line for _, password in listed} - {first.line})
         many = len(lines) > 1
         where = (
             f", and line{'s' * many} {', '.join(map(str, lines))} {'have' if many else 'has'} it"
@@ -438,7 +438,7 @@ class STK010(Rule):
                     verb = "opens" if len(shown) == 1 else "open"
                     message = f"{', '.join(f'`{s}`' for s in shown)} {verb} the {role}"
                     message += f" `{service.name}` on all addresses of the machine"
-                    hint = ", ".join(f'"127.0.0.1:{each}"' for each in shown)
+                    hint = ", ".join(f'"127.0.0.1:{port}"' for port in shown)
                     fix = [edit for port in ports for edit in stk_fixes.on_loopback(repo, port)]
                     yield self.finding(path, ports[0].value.line, message, hint=hint, fix=fix)
 
@@ -581,7 +581,7 @@ def _builds(repo: Repository, service: Service) -> Iterator[tuple[Value, str, st
     if _REMOTE.match(folder) or not _is_inside(folder, path):
         return
     # `--project-directory` may say that paths begin at the root.
-    roots = [each for each in (path, posixpath.normpath(folder)) if repo.is_folder(each)]
+    roots = list(filter(repo.is_folder, (path, posixpath.normpath(folder))))
     if context and not roots:
         message = f"`{service.name}` is built in `{folder:.100}`, which is not there"
         yield context, message, "name the folder of the Dockerfile, from the compose file's"
@@ -598,7 +598,7 @@ def _builds(repo: Repository, service: Service) -> Iterator[tuple[Value, str, st
     if inside and not any(map(repo.exists, places)) and not is_submodule:
         message = f"`{service.name}` is built with `{places[0]:.100}`, which is not there"
         place = file or context
-        near = {each.lower(): each for each in repo.every_name}.get(places[0].lower(), "")
+        near = {name.lower(): name for name in repo.every_name}.get(places[0].lower(), "")
         hint = "dockerfile: PATH  # from the context"
         if near:
             hint = f"git has it as {posixpath.basename(near)}: names differ by case on Linux"

@@ -264,7 +264,7 @@ class STK009(Rule):
 def _unwired(repo: Repository, server: Service) -> str | None:
     """Return the package that an MLflow server lacks to use a store, None for none or unknown."""
     command = command_text(server.entrypoint, server.command)
-    variables = " ".join(f"{each.name}={each.text}" for each in server.environment.values())
+    variables = " ".join(f"{value.name}={value.text}" for value in server.environment.values())
     text = f"{command} {variables}"
     for file in server.env_files:
         if file.settings is None:

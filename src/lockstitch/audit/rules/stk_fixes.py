@@ -109,15 +109,15 @@ class _Changes:
 
     def proved(self) -> Fix:
         def change(document: Any) -> None:
-            for each in self._changes:
-                each(document)
+            for change in self._changes:
+                change(document)
 
         return yaml_edits.proved(self.path, self.text, self._edits, change)
 
 
 def _inner(document: Any, where: Path) -> Any:
-    for each in where:
-        document = document[each]
+    for key in where:
+        document = document[key]
     return document
 
 
@@ -249,7 +249,7 @@ def to_env_file(repo: Repository, file: File[Compose]) -> Fix:
     own = [_appended(repo, path, "".join(f"{name}={value}\n" for name, value in added.items()))]
     if not is_git_ignored(repo, path):
         own.append(_appended(repo, ".gitignore", f"{path if '/' in path else '.env'}\n"))
-    return (*edits, *(each for each in own if each.text))
+    return (*edits, *(edit for edit in own if edit.text))
 
 
 def _of_file(file: File[Compose]) -> Iterator[tuple[Service, Password]]:
@@ -263,12 +263,12 @@ def _variable(file: File[Compose], service: Service, password: Password) -> str:
     if password.default_of or password.name:
         return password.default_of or password.name
     same = [
-        each.default_of or each.name
-        for _, each in _of_file(file)
-        if each.secret == password.secret and (each.default_of or each.name)
+        same.default_of or same.name
+        for _, same in _of_file(file)
+        if same.secret == password.secret and (same.default_of or same.name)
     ]
     host = file.value.services.get(password.host, service)
-    own = [each.name for each in passwords(host) if each.secret == password.secret and each.name]
+    own = [same.name for same in passwords(host) if same.secret == password.secret and same.name]
     fallback = re.sub(r"\W", "_", f"{password.host or service.name}_password").upper()
     return next(iter([*own, *same]), fallback)
 
@@ -284,7 +284,7 @@ def _swap(path: str, text: str, password: Password, new: str, taken: Sequence[Ed
         where = re.compile(rf"//{re.escape(password.user)}:({re.escape(old)})@")
     for match in where.finditer(text, line_start(text, password.line)):
         edit = Edit(path=path, start=match.start(1), end=match.end(1), text=new)
-        if all(each.end <= edit.start or each.start >= edit.end for each in taken):
+        if all(other.end <= edit.start or other.start >= edit.end for other in taken):
             return edit
     return None
 

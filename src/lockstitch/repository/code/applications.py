@@ -4,7 +4,6 @@ import ast
 import functools
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any
 
 from lockstitch.python.syntax import tree_of
 from lockstitch.repository.code.source import dotted as as_written
@@ -12,6 +11,7 @@ from lockstitch.repository.code.source import names_of, parsed
 from lockstitch.resources import load_table
 from lockstitch.values import frozen
 
+_frameworks = functools.partial(load_table, __package__, "applications.toml")
 _FACTORIES = ("create_app", "make_app", "get_app", "build_app", "create_application", "init_app")
 # The routes by which a server says that it is well, the best first.
 _ROUTES = (
@@ -68,12 +68,6 @@ def default_of(kind: str) -> tuple[int, str]:
     return int(facts.get("port", 0)), str(facts.get("health", ""))
 
 
-@functools.cache
-def _frameworks() -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = load_table(__package__, "applications.toml")
-    return found
-
-
 def code_of(path: str, text: str) -> Code | None:
     """Return a Python file as its tree and names, None when it is no Python of today."""
     tree = tree_of(text)
@@ -105,8 +99,10 @@ def applications(
     `factories` are functions of other files that return applications: dotted name to kind; `fields`
     are what attributes of settings are worth.
     """
-    found = [*_assigned(code, factories or {}), *_factories(code)]
-    found += _started(code) if not any(application.by != "celery" for application in found) else []
+    listed = [*_assigned(code, factories or {}), *_factories(code)]
+    listed += (
+        _started(code) if not any(application.by != "celery" for application in listed) else []
+    )
     port = _port(code, fields)
     return [
         Application(
@@ -118,7 +114,7 @@ def applications(
             port=port,
             health=_health(code, application),
         )
-        for application in dict.fromkeys(found)
+        for application in dict.fromkeys(listed)
     ]
 
 
@@ -177,8 +173,8 @@ def _kind(code: Code, node: ast.expr) -> str:
         if called in facts.get("makes", ()):
             return kind
         # `from fastapi import *`
-        for each in facts.get("makes", ()):
-            module, _, name = each.rpartition(".")
+        for call in facts.get("makes", ()):
+            module, _, name = call.rpartition(".")
             if called == name and code.names.get("*", "") == f"{module}.*":
                 return kind
     return ""
@@ -199,9 +195,9 @@ def _makers(code: Code) -> Iterator[tuple[ast.FunctionDef | ast.AsyncFunctionDef
     for node in code.tree.body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             inside = [*ast.walk(node)]
-            kinds = [_kind(code, each) for each in inside if isinstance(each, ast.Call)]
+            kinds = [_kind(code, node) for node in inside if isinstance(node, ast.Call)]
             kind = next(filter(None, kinds), "")
-            returns = any(isinstance(each, ast.Return) and each.value for each in inside)
+            returns = any(isinstance(node, ast.Return) and node.value for node in inside)
             if kind and returns and by_of(kind) in {"asgi", "wsgi"}:
                 yield node, kind
 
@@ -217,7 +213,7 @@ def _started(code: Code) -> Iterator[Application]:
     calls = {dotted(node.func, code.names): node.lineno for node in _calls(code)}
     imported = {name.partition(".")[0] for name in code.names.values()}
     for kind, facts in _frameworks().items():
-        ends = tuple(each for each in facts.get("calls", ()) if each.startswith("."))
+        ends = tuple(call for call in facts.get("calls", ()) if call.startswith("."))
         line = next(
             (
                 number
@@ -283,7 +279,9 @@ def fields_of(codes: Iterable[Code]) -> dict[str, ast.expr]:
                         | ast.Assign(targets=[ast.Name(id=name)], value=value)
                     ):
                         fields.setdefault(name, {})[ast.dump(value)] = value
-    return {name: next(iter(each.values())) for name, each in fields.items() if len(each) == 1}
+    return {
+        name: next(iter(values.values())) for name, values in fields.items() if len(values) == 1
+    }
 
 
 def _port(code: Code, fields: Mapping[str, ast.expr]) -> int:
@@ -310,9 +308,9 @@ def _port(code: Code, fields: Mapping[str, ast.expr]) -> int:
         if name in {"add_insecure_port", "add_secure_port"} and call.args:
             last = call.args[0]
             end = last.values[-1] if isinstance(last, ast.JoinedStr) else None
-            found = isinstance(end, ast.FormattedValue) and _number(end.value, constants)
-            if found:
-                return found
+            port = isinstance(end, ast.FormattedValue) and _number(end.value, constants)
+            if port:
+                return port
             text = last.value if isinstance(last, ast.Constant) else ""
             if isinstance(text, str) and text.rpartition(":")[2].isdecimal():
                 return int(text.rpartition(":")[2])
@@ -329,7 +327,7 @@ def is_local(code: Code, application: Application) -> bool | None:
 
     What cannot be told, a host of a variable or a server of another kind, is taken to be open.
     """
-    found: bool | None = None
+    local: bool | None = None
     for call in _calls(code):
         name = dotted(call.func, code.names)
         if name in {f"{application.name}.run", "uvicorn.run"}:
@@ -339,14 +337,14 @@ def is_local(code: Code, application: Application) -> bool | None:
             texts = [host.value for host in hosts if isinstance(host, ast.Constant)]
             if None in given or not {*texts} <= _LOCAL or ("host" in given and not texts):
                 return False
-            found = True
+            local = True
         elif (
             name.rpartition(".")[2] in _SERVES
             or name in {"asyncio.run", "anyio.run"}
             or (name.endswith(".run") and not name.startswith(("subprocess.", "mlflow.")))
         ):
             return False
-    return found
+    return local
 
 
 def _text(call: ast.Call) -> str:

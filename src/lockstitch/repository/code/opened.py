@@ -12,13 +12,13 @@ import posixpath
 import re
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any
 
 from lockstitch.patterns import regex
 from lockstitch.repository.code.applications import Code, dotted
 from lockstitch.resources import load_table
 from lockstitch.values import frozen
 
+_calls = functools.partial(load_table, __package__, "opened.toml")
 _ROOT = "/@/"  # the repository's folder, in paths that begin at __file__
 _DEEPEST = 12
 _LONGEST = 200
@@ -42,11 +42,6 @@ class PathUse:
     line: int
     kind: str  # "reads", "folder", "writes" a file, "fills" a folder, "names"
     anchored: bool = False  # it begins at __file__
-
-
-@functools.cache
-def _calls() -> dict[str, Any]:
-    return load_table(__package__, "opened.toml")
 
 
 class Opened:
@@ -239,15 +234,15 @@ class _Reader:
                 if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                     given = [*node.args.posonlyargs, *node.args.args]
                     defaults = node.args.defaults
-                    for each, value in zip(
+                    for parameter, value in zip(
                         given[len(given) - len(defaults) :], defaults, strict=True
                     ):
-                        self._keep(each.arg, value)
-                    for each, default in zip(
+                        self._keep(parameter.arg, value)
+                    for parameter, default in zip(
                         node.args.kwonlyargs, node.args.kw_defaults, strict=True
                     ):
                         if default is not None:
-                            self._keep(each.arg, default)
+                            self._keep(parameter.arg, default)
             case ast.Call(func=ast.Attribute(attr="add_argument"), args=args, keywords=keywords):
                 name = next((_literal(arg) for arg in args if _literal(arg).startswith("--")), "")
                 name = name or next((_literal(arg) for arg in args), "")
@@ -282,10 +277,10 @@ class _Reader:
             case ast.Subscript(
                 value=ast.Attribute(attr="parents", value=value), slice=ast.Constant(value=int(up))
             ):
-                found = again(value)
+                path = again(value)
                 for _ in range(up + 1):
-                    found = _parent(found)
-                return found
+                    path = _parent(path)
+                return path
             case ast.Subscript(slice=ast.Constant(value=str(key))):
                 return again(self._items[key]) if key in self._items else self._variable(node, key)
             case ast.BinOp(left=left, op=ast.Div(), right=right):
@@ -295,13 +290,13 @@ class _Reader:
                 whole = "".join("*" if end is None else end for end in ends)
                 return None if ends == [None, None] else whole
             case ast.BinOp(left=left, op=ast.Mod()):
-                found = again(left)
-                return None if found is None else re.sub(r"%\w*", "*", found)
+                path = again(left)
+                return None if path is None else re.sub(r"%\w*", "*", path)
             case ast.BoolOp(values=values):
                 return next((v for value in reversed(values) if (v := again(value))), None)
             case ast.IfExp(body=body, orelse=orelse):
-                found = again(body)
-                return again(orelse) if found is None else found
+                path = again(body)
+                return again(orelse) if path is None else path
             case ast.Call():
                 return self._call_value(node, again)
         return None
@@ -319,10 +314,10 @@ class _Reader:
             return self._imported(self._code.names.get(node.id, ""), depth)
         first, _, rest = ast.unparse(node).partition(".")
         whole = self._code.names.get(first)
-        found = self._imported(f"{whole}.{rest}", depth) if whole else None
-        if found is None and node.attr in self._attributes:
+        path = self._imported(f"{whole}.{rest}", depth) if whole else None
+        if path is None and node.attr in self._attributes:
             return self.value(self._attributes[node.attr], depth + 1)
-        return found
+        return path
 
     def _imported(self, dotted: str, depth: int) -> str | None:
         """Return the value of another file's name, or of an attribute of an object there."""
@@ -343,7 +338,7 @@ class _Reader:
         for node in self._code.nodes:
             if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 continue
-            names = [each.arg for each in (*node.args.posonlyargs, *node.args.args)]
+            names = [parameter.arg for parameter in (*node.args.posonlyargs, *node.args.args)]
             names = names[1:] if names[:1] in (["self"], ["cls"]) else names
             names += [kwonlyarg.arg for kwonlyarg in node.args.kwonlyargs]
             for inner in ast.walk(node):

@@ -74,13 +74,13 @@ def python_of(text: str) -> str:
 
     Magics are left out, and cells that are no Python.
     """
-    found: list[str] = []
+    lines: list[str] = []
     for code, places in _cells(text):
         if tree_of(code) is None:
             continue
-        at = max(places[0] - 1, len(found)) if places else len(found)
-        found += [""] * (at - len(found)) + code.split("\n")
-    return "\n".join([*found, ""])
+        at = max(places[0] - 1, len(lines)) if places else len(lines)
+        lines += [""] * (at - len(lines)) + code.split("\n")
+    return "\n".join([*lines, ""])
 
 
 def _cells(text: str) -> Iterator[tuple[str, list[int]]]:
@@ -112,7 +112,7 @@ def _without_magic(line: str) -> str:
 
 def _source_lines(source: Any) -> list[str]:
     if isinstance(source, list):
-        source = "".join(each for each in source if isinstance(each, str))
+        source = "".join(line for line in source if isinstance(line, str))
     return source.splitlines() if isinstance(source, str) else []
 
 
@@ -147,7 +147,7 @@ class _Reader:
                     self.names[alias.asname or first] = alias.name if alias.asname else first
             elif isinstance(node, ast.ImportFrom):
                 self._import_from(node)
-        above = {id(each) for node in tree.body for each in _at_once(node)}
+        above = {id(inner) for node in tree.body for inner in _at_once(node)}
         for node in nodes:
             if isinstance(node, ast.Call) and (name := dotted(node.func)):
                 first, dot, rest = name.partition(".")
@@ -155,8 +155,8 @@ class _Reader:
                 whole = self.names.get(first, first) + dot + rest
                 call = Call(name=whole, node=node, line=line, at_once=id(node) in above)
                 self.calls.append(call)
-        own = {each.name for each in tree.body if isinstance(each, _FUNCTIONS)}
-        runs = any(_runs(each, own) for each in tree.body)
+        own = {node.name for node in tree.body if isinstance(node, _FUNCTIONS)}
+        runs = any(_runs(node, own) for node in tree.body)
         self.is_script = self.is_script or lines is not None or runs
 
     def _import_from(self, node: ast.ImportFrom) -> None:
@@ -221,7 +221,7 @@ def _at_once(node: ast.AST) -> Iterator[ast.AST]:
     """Yield a node and what is in it, but for the bodies of functions."""
     todo = [node]
     while todo:
-        each = todo.pop()
-        yield each
-        if not isinstance(each, (*_FUNCTIONS, ast.Lambda)):
-            todo += ast.iter_child_nodes(each)
+        inner = todo.pop()
+        yield inner
+        if not isinstance(inner, (*_FUNCTIONS, ast.Lambda)):
+            todo += ast.iter_child_nodes(inner)

@@ -27,13 +27,13 @@ def variables_of(code: Code) -> list[tuple[str, int]]:
         for value in node.values[:-1]
     }
     # `if os.getenv("X"):` and `os.getenv("X") is None` are ready for its absence.
-    tested = {id(each) for node in code.nodes for test in _tests(node) for each in ast.walk(test)}
+    tested = {id(inner) for node in code.nodes for test in _tests(node) for inner in ast.walk(test)}
     later = {
-        id(each)
+        id(inner)
         for node in code.nodes
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-        for each in ast.walk(node)
-        if isinstance(each, ast.Call)
+        for inner in ast.walk(node)
+        if isinstance(inner, ast.Call)
     }
     first: dict[str, int] = {}
     for node in code.nodes:
@@ -78,19 +78,19 @@ def _settings(code: Code) -> Iterator[tuple[str, int]]:
         if not isinstance(node, ast.ClassDef) or "BaseSettings" not in names:
             continue
         prefix = ""
-        for each in ast.walk(node):
-            match each:
+        for inner in ast.walk(node):
+            match inner:
                 case ast.keyword(arg="env_prefix", value=ast.Constant(value=str(text))):
                     prefix = text
-        for each in node.body if node.name in code.calls else ():
-            if isinstance(each, ast.AnnAssign) and each.value is None:
-                name = getattr(each.target, "id", "")
+        for statement in node.body if node.name in code.calls else ():
+            if isinstance(statement, ast.AnnAssign) and statement.value is None:
+                name = getattr(statement.target, "id", "")
                 if (
                     name
                     and not name.startswith("_")
-                    and "ClassVar" not in ast.dump(each.annotation)
+                    and "ClassVar" not in ast.dump(statement.annotation)
                 ):
-                    yield f"{prefix}{name}".upper(), each.lineno
+                    yield f"{prefix}{name}".upper(), statement.lineno
 
 
 def _argv(code: Code, node: ast.AST) -> Iterator[str]:

@@ -635,4 +635,4 @@ def merged(base: Service, own: Service) -> Service:
 
 
 def _together(base: tuple[T, ...], own: tuple[T, ...], key: Callable[[T], object]) -> tuple[T, ...]:
-    return tuple({key(each): each for each in (*base, *own)}.values())
+    return tuple({key(item): item for item in (*base, *own)}.values())

@@ -72,7 +72,7 @@ def stacks(repo: Repository) -> Iterator[Stack]:
     by_path = {file.path: file for file in compose_files(repo)}
     for file in by_path.values():
         folder, name = posixpath.split(file.path)
-        main = next((p for each in _MAIN if (p := posixpath.join(folder, each)) in by_path), None)
+        main = next((p for name in _MAIN if (p := posixpath.join(folder, name)) in by_path), None)
         own = file.value.services
         is_override = main is not None and name not in _MAIN
         if main is None or not is_override:

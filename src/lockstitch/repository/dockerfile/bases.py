@@ -1,5 +1,6 @@
 """Known base images of Python projects: their C library, Python, programs and user."""
 
+import functools
 import re
 from collections.abc import Mapping
 from dataclasses import field
@@ -10,6 +11,7 @@ from lockstitch.repository.text.image_names import Reference
 from lockstitch.resources import load_table
 from lockstitch.values import frozen
 
+_table = functools.partial(load_table, __package__, "bases.toml")
 _UBUNTU_TAG = regex(r"ubuntu-?(\d{2})\.?04")
 _ENTERPRISE_TAG = regex(r"(?:rockylinux|ubi|centos|el)-?(\d{1,2})")
 
@@ -40,7 +42,7 @@ def known_base(reference: Reference) -> Base | None:
         return Base(kind="scratch", has=dict.fromkeys(_table()["programs"], False))
     host = "docker.io" if reference.on_hub else reference.host
     name = f"{host}/{reference.path.removeprefix('docker/library/')}"
-    entry = next((each for each in _table()["base"] if re.fullmatch(each["image"], name)), None)
+    entry = next((base for base in _table()["base"] if re.fullmatch(base["image"], name)), None)
     if entry is None:
         return None
     fields = {**entry}
@@ -68,15 +70,11 @@ def known_base(reference: Reference) -> Base | None:
     )
 
 
-def _table() -> dict[str, Any]:
-    return load_table(__package__, "bases.toml")
-
-
 def _programs(before: Mapping[str, bool], entry: Mapping[str, Any]) -> dict[str, bool]:
     """Return which programs are on PATH and which are not, with what an entry of the table adds."""
     has = {} if entry.get("nothing_known") else dict(before)
     if "only" in entry:
-        has = {each: each in entry["only"] for each in _table()["programs"]}
+        has = {program: program in entry["only"] for program in _table()["programs"]}
     has |= dict.fromkeys(entry.get("has", ()), True)
     has |= dict.fromkeys(entry.get("lacks", ()), False)
     return {name: there for name, there in has.items() if name not in entry.get("unknown", ())}

@@ -73,8 +73,8 @@ def service_calls(service: Service) -> tuple[Call, ...]:
         return ()
     words = [str(word) for word in command.words]
     text = words[0] if command.by_shell and len(words) == 1 else shlex.join(words)
-    calls = (call(each, {}) for each in shell.read(text, ((0, command.line),)).commands)
-    return tuple(each for each in calls if each is not None)
+    commands = shell.read(text, ((0, command.line),)).commands
+    return tuple(filter(None, (call(started, {}) for started in commands)))
 
 
 def _folder(build: Build) -> str | None:
@@ -103,7 +103,11 @@ def contexts(
         folders.append(posixpath.dirname(folders[-1]))
     possible = [_context(repo, path, folder, certain=False) for folder in folders]
     wanted = [source for source in sources if not set(source) & set("*?[")]
-    whole = [each for each in possible if all(repo.exists(each.path(source)) for source in wanted)]
+    whole = [
+        context
+        for context in possible
+        if all(repo.exists(context.path(source)) for source in wanted)
+    ]
     return tuple(whole or possible)
 
 

@@ -80,7 +80,7 @@ def _last(steps: Sequence[Step], name: str) -> Step | None:
 
 
 def _of(step: Step) -> list[Started]:
-    return [Started(call=each, path="", line=each.line) for each in step.calls]
+    return [Started(call=command, path="", line=command.line) for command in step.calls]
 
 
 def _joined(entrypoint: Step, command: Step) -> list[Started]:
@@ -96,11 +96,11 @@ def _joined(entrypoint: Step, command: Step) -> list[Started]:
 
 
 def _script_of(
-    each: Call, script: Callable[[str], tuple[str, str] | None]
+    command: Call, script: Callable[[str], tuple[str, str] | None]
 ) -> tuple[str, str] | None:
-    name = each.written
-    if each.program in SHELLS and each.words and not each.words[0].startswith("-"):
-        name = each.words[0]
+    name = command.written
+    if command.program in SHELLS and command.words and not command.words[0].startswith("-"):
+        name = command.words[0]
     elif "/" not in name and not name.endswith(".sh"):
         return None
     return None if "/bin/" in name and not name.endswith(".sh") else script(name)
@@ -109,14 +109,14 @@ def _script_of(
 def _inside(path: str, text: str) -> list[Started]:
     script = shell.read(text.replace("\r\n", "\n"), shell.line_starts(text, 1))
     calls = (call(command, {}) for command in script.commands)
-    return [Started(call=each, path=path, line=each.line) for each in calls if each]
+    return [Started(call=command, path=path, line=command.line) for command in calls if command]
 
 
-def serves(each: Call, *, exposes: bool) -> bool:
+def serves(command: Call, *, exposes: bool) -> bool:
     """Return whether a call starts a server, or an application's script in an image with a port."""
-    servers, program, words = facts("servers"), each.program, each.words
+    servers, program, words = facts("servers"), command.program, command.words
     if program in servers["runners"]:
-        inner = _inner(each)
+        inner = _inner(command)
         return inner is not None and serves(inner, exposes=exposes)
     if program in servers["programs"]:
         return "--version" not in words and "--help" not in words
@@ -124,7 +124,7 @@ def serves(each: Call, *, exposes: bool) -> bool:
     verbs = servers["verbs"].get(program)
     if verbs is not None:
         return verbs == [""] or name in verbs
-    if each.module and exposes and f"{program.rpartition('.')[2]}.py" in servers["modules"]:
+    if command.module and exposes and f"{program.rpartition('.')[2]}.py" in servers["modules"]:
         return True
     if program == "python" and exposes:
         return _APPLICATION.fullmatch(name) is not None
@@ -137,10 +137,10 @@ def package_of_server(program: str) -> str | None:
     return package
 
 
-def _inner(each: Call) -> Call | None:
+def _inner(command: Call) -> Call | None:
     """Return the call that a runner such as `uv run` starts."""
-    words = list(each.words)
-    if each.program != "opentelemetry-instrument":
+    words = list(command.words)
+    if command.program != "opentelemetry-instrument":
         if "run" not in words[:4]:
             return None
         words = words[words.index("run") + 1 :]
@@ -148,4 +148,4 @@ def _inner(each: Call) -> Call | None:
         words = words[1:] if words.pop(0) in _VALUED else words
     if words and words[0].endswith(".py"):
         words = ["python", *words]
-    return call(exec_form(tuple(words), each.line), {})
+    return call(exec_form(tuple(words), command.line), {})

@@ -37,7 +37,7 @@ def path_entries(built: "Built") -> tuple[str, ...] | None:
     state = built.state
     if "PATH" in state.unknown:
         return None
-    return tuple(each for each in state.get("PATH").split(":") if each)
+    return tuple(folder for folder in state.get("PATH").split(":") if folder)
 
 
 def environments(built: "Built") -> tuple[Environment, ...]:

@@ -82,22 +82,24 @@ class Built:
     @functools.cached_property
     def sources(self) -> tuple["Built", ...]:
         """The stages whose files it takes, by COPY or a mount, and those that they take from."""
-        found: dict[int, Built] = {}
+        stages: dict[int, Built] = {}
         todo = [self]
         while todo:
             built = todo.pop()
             for stage in built.image.taken_from(built.steps):
-                if stage.index not in found and stage.index != self.stage.index:
-                    found[stage.index] = self.image.built(stage)
-                    todo.append(found[stage.index])
-        return tuple(found[index] for index in sorted(found))
+                if stage.index not in stages and stage.index != self.stage.index:
+                    stages[stage.index] = self.image.built(stage)
+                    todo.append(stages[stage.index])
+        return tuple(stages[index] for index in sorted(stages))
 
     @functools.cached_property
     def is_python(self) -> bool:
         """Whether it holds or runs Python."""
         if self.base is not None and self.base.kind in _PYTHON_BASES:
             return True
-        if any(each.is_python for built in (self, *self.sources) for _, each in built.installs):
+        if any(
+            install.is_python for built in (self, *self.sources) for _, install in built.installs
+        ):
             return True
         return any(call.program in _PYTHON_CALLS for call in self.entry.calls)
 
@@ -227,16 +229,16 @@ class ImageFile:
         base = posixpath.basename(name)
         if not base.endswith((".sh", ".bash")) and "." in base:
             return None
-        found = [
+        paths = [
             name
             for name in self.repo.names
             if posixpath.basename(name) == base
             and any(not c.folder or name.startswith(f"{c.folder}/") for c in self.contexts)
         ]
-        text = self.repo.text(found[0]) if len(found) == 1 else None
+        text = self.repo.text(paths[0]) if len(paths) == 1 else None
         if text is None or not (base.endswith((".sh", ".bash")) or text.startswith("#!")):
             return None
-        return found[0], text
+        return paths[0], text
 
 
 @once

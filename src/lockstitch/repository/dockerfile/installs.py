@@ -59,8 +59,8 @@ class Install:
 
 def facts(name: str) -> dict[str, Any]:
     """Return a table of known.toml: programs and packages that Dockerfiles install and start."""
-    found: dict[str, Any] = load_table(__package__, "known.toml")[name]
-    return found
+    table: dict[str, Any] = load_table(__package__, "known.toml")[name]
+    return table
 
 
 def is_installer(package: str) -> bool:
@@ -88,7 +88,7 @@ def package_of(requirement: str) -> tuple[str, tuple[str, ...], str]:
     if match is None or "://" in requirement:
         return "", (), requirement
     name = normal(match[1])
-    extras = tuple(each.strip().lower() for each in (match[2] or "").split(",") if each.strip())
+    extras = tuple(extra.strip().lower() for extra in (match[2] or "").split(",") if extra.strip())
     return name, extras, match[3]
 
 
@@ -105,7 +105,7 @@ def install(call: Call) -> Install | None:
     if program == "uv" and "sync" in words[:4] and words[:1] != ("pip",):
         return _project("uv sync", call, "sync")
     if program in {"poetry", "pdm", "pipenv"}:
-        verb = next((each for each in ("install", "sync") if each in words[:4]), None)
+        verb = next((verb for verb in ("install", "sync") if verb in words[:4]), None)
         return _project(program, call, verb) if verb else None
     return _conda(call) if program in {"conda", "mamba", "micromamba"} else None
 

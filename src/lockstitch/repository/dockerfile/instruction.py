@@ -211,7 +211,7 @@ class Instruction:
         if self.name not in EXPANDED:
             return self.words
         if self.name == "EXPOSE":
-            return tuple(each for word in self.words for each in self.scope.expand_words(word))
+            return tuple(part for word in self.words for part in self.scope.expand_words(word))
         return tuple(self.scope.expand(word).text for word in self.words)
 
 
@@ -351,7 +351,7 @@ def _json_list(text: str) -> tuple[str, ...] | None:
         value = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         return None
-    if not all(isinstance(each, str) for each in value):
+    if not all(isinstance(item, str) for item in value):
         raise WordError("a JSON list may hold only texts here")
     return tuple(value)
 

@@ -50,7 +50,7 @@ def is_for_developers(path: str) -> bool:
 def is_beside_model(repo: Repository, path: str) -> bool:
     """Return whether MLflow has written a list beside a model that it saved."""
     folder = folder_of(path)
-    return any(beside(each, "MLmodel") in repo.name_set for each in (folder, folder_of(folder)))
+    return any(beside(place, "MLmodel") in repo.name_set for place in (folder, folder_of(folder)))
 
 
 def is_runtime_list(repo: Repository, path: str) -> bool:
@@ -76,11 +76,11 @@ def is_library(repo: Repository, folder: str) -> bool:
     """
     document = repo.toml(beside(folder, "pyproject.toml"))
     project, poetry = table(document, "project"), table(document, "tool", "poetry")
-    setup = any(beside(folder, each) in repo.name_set for each in ("setup.py", "setup.cfg"))
+    setup = any(beside(folder, name) in repo.name_set for name in ("setup.py", "setup.cfg"))
     if not project and not poetry and setup:
         return not is_deployed(repo, folder)
     builds = bool(table(document, "build-system")) and poetry.get("package-mode") is not False
-    published = any(key in each for each in (project, poetry) for key in _PUBLISHED)
+    published = any(key in section for section in (project, poetry) for key in _PUBLISHED)
     return builds and published and not is_deployed(repo, folder)
 
 
@@ -156,7 +156,7 @@ def _imported(repo: Repository, folder: str, names: set[str]) -> set[str]:
     start = f"{folder}/" if folder else ""
     own = [n for n in repo.names if n.endswith(".py") and n.startswith(start)]
     imported: set[str] = set()
-    for path in [each for each in own if not _TESTS.search(each)][:_MOST_FILES]:
+    for path in [path for path in own if not _TESTS.search(path)][:_MOST_FILES]:
         text = repo.text(path) or "" if imported != names else ""
         for name in names - imported:
             if modules[name] in text and patterns[name].search(text):

@@ -8,6 +8,7 @@ commands_run*.go). A file of any content gives a value: what BuildKit would refu
 
 from collections.abc import Mapping
 from dataclasses import replace
+from operator import attrgetter
 
 from lockstitch.patterns import regex
 from lockstitch.repository.dockerfile.instruction import (
@@ -111,7 +112,7 @@ def read(text: str) -> Dockerfile:
         args=tuple(reader.args),
         directives=tuple(lines.directives.values()),
         comments=tuple(lines.comments),
-        problems=tuple(dict.fromkeys(sorted(lines.problems, key=lambda each: each.line))),
+        problems=tuple(dict.fromkeys(sorted(lines.problems, key=attrgetter("line")))),
     )
 
 

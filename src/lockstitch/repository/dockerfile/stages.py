@@ -71,14 +71,14 @@ class Step:
     def calls(self) -> tuple[Call, ...]:
         """The programs that it starts."""
         values = self.instruction.scope.values
-        calls = (call(command, values) for command in self.script.commands)
-        return tuple(each for each in calls if each is not None)
+        return tuple(filter(None, (call(command, values) for command in self.script.commands)))
 
     @functools.cached_property
     def installs(self) -> tuple[Install, ...]:
         """What it installs, or removes."""
-        installs = (install(each) for each in self.calls if self.instruction.name == "RUN")
-        return tuple(each for each in installs if each is not None)
+        return tuple(
+            filter(None, map(install, self.calls if self.instruction.name == "RUN" else ()))
+        )
 
     @functools.cached_property
     def copied(self) -> Copied | None:
@@ -87,14 +87,14 @@ class Step:
         if instruction.name not in {"COPY", "ADD"} or len(instruction.words) < 2:
             return None
         expanded = [instruction.scope.expand(word) for word in instruction.words]
-        sources = tuple(each.text for each in expanded[:-1] if not each.text.startswith("<<"))
+        sources = tuple(word.text for word in expanded[:-1] if not word.text.startswith("<<"))
         if not sources or not expanded[-1].text:
             return None
         return Copied(
             sources=sources,
             target=self.state.path(expanded[-1].text),
             origin=instruction.flag("from") or "",
-            known=not any(each.unknown or each.wrong for each in expanded),
+            known=not any(word.unknown or word.wrong for word in expanded),
         )
 
     def mounts(self, kind: str) -> tuple[Mapping[str, str], ...]:
@@ -114,11 +114,11 @@ class Step:
 
 def steps(stage: Stage, before: State) -> tuple[tuple[Step, ...], State]:
     """Return a stage's steps, and the state after them."""
-    found, state = [], before
+    built, state = [], before
     for instruction in stage.instructions:
-        found.append(Step(instruction, stage.index, state))
+        built.append(Step(instruction, stage.index, state))
         state = _after(instruction, state)
-    return tuple(found), state
+    return tuple(built), state
 
 
 def _after(instruction: Instruction, state: State) -> State:

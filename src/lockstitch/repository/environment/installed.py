@@ -71,7 +71,7 @@ def read(root: Path) -> Environment | None:
     packages: dict[str, Distribution] = {}
     for site in _sites(root):
         with os.scandir(site) as entries:
-            for entry in sorted(entries, key=lambda each: each.name):
+            for entry in sorted(entries, key=lambda entry: entry.name):
                 match = _INFO.fullmatch(entry.name)
                 if match and entry.is_dir(follow_symlinks=False):
                     name = normal(match["name"])

@@ -34,7 +34,7 @@ def program(repo: Repository, name: str, *, folder: str = "") -> Path | None:
     places = [str(Path(sys.executable).parent)]
     venv = virtual_environment(repo, folder)
     if venv is not None and repo.tracked is not None:
-        places += [str(venv / each) for each in ("bin", "Scripts")]
+        places += [str(venv / folder) for folder in ("bin", "Scripts")]
     for place in (*places, ""):
         try:
             # "" is PATH, but for what the repository itself has put there.

@@ -246,6 +246,6 @@ def _node(value: Any, line: int, lines: _Lines, depth: int) -> Node:
         )
         return Table(pairs, "", line, 1, "")
     if isinstance(value, list) and depth < _DEEPEST:
-        items = tuple(_node(each, line, lines, depth + 1) for each in value)
+        items = tuple(_node(item, line, lines, depth + 1) for item in value)
         return Sequence(items, "", line, 1, "")
     return Scalar(str(value), False, "", line, 0, "")  # noqa: FBT003 -- a tuple's field

@@ -83,21 +83,21 @@ def _hatchling(
     build, wheel = table(hatch, "build"), table(hatch, "build", "targets", "wheel")
     chosen = ("include", "packages", "only-include", "force-include", "bypass-selection")
     other = (*chosen, "hooks", "dev-mode-dirs", "artifacts")
-    if any(key in each for key in other for each in (build, wheel)):
+    if any(key in section for key in other for section in (build, wheel)):
         yield from _missing(repo, folder, wheel.get("packages", build.get("packages")), "hatchling")
         return
     if repo.exists(beside(folder, "hatch.toml")):
         return
-    names = [re.sub(r"[^\w\d.]+", "_", each) for each in (name, normal(name))]
-    for each in names:
-        places = (f"{each}/__init__.py", f"src/{each}/__init__.py", f"{each}.py")
+    names = [re.sub(r"[^\w\d.]+", "_", spelling) for spelling in (name, normal(name))]
+    for package in names:
+        places = (f"{package}/__init__.py", f"src/{package}/__init__.py", f"{package}.py")
         if any(repo.exists(beside(folder, place)) for place in places):
             return
         start = f"{folder}/" if folder else ""
-        below = re.compile(rf"{re.escape(start)}[^/]+/{re.escape(each)}/__init__\.py")
-        if sum(below.fullmatch(found) is not None for found in repo.every_name) == 1:
+        below = re.compile(rf"{re.escape(start)}[^/]+/{re.escape(package)}/__init__\.py")
+        if sum(below.fullmatch(path) is not None for path in repo.every_name) == 1:
             return
-    wanted = " or ".join(f"`{each}`" for each in dict.fromkeys(names))
+    wanted = " or ".join(f"`{name}`" for name in dict.fromkeys(names))
     message = f"hatchling looks for a package {wanted}, here or in `src`, and there is none"
     place = ("tool", "hatch", "build", "targets", "wheel")
     own = _packages(repo, folder)
@@ -130,21 +130,21 @@ def _packages(repo: Repository, folder: str) -> list[str]:
     scripts = table(repo.toml(beside(folder, "pyproject.toml")), "project", "scripts").values()
     named = {str(script).partition(":")[0].partition(".")[0] for script in scripts}
 
-    def order(each: str) -> tuple[bool, bool, str]:
-        return each.removeprefix("src/") not in named, not each.startswith("src/"), each
+    def order(path: str) -> tuple[bool, bool, str]:
+        return path.removeprefix("src/") not in named, not path.startswith("src/"), path
 
     return sorted(matches, key=order)
 
 
 def _missing(repo: Repository, folder: str, listed: object, tool: str) -> Iterator[Lack]:
     """Yield each folder of a list of packages that is not there."""
-    for each in listed if isinstance(listed, list) else ():
-        if not isinstance(each, str) or any(sign in each for sign in "*?[{"):
+    for item in listed if isinstance(listed, list) else ():
+        if not isinstance(item, str) or any(sign in item for sign in "*?[{"):
             continue
-        if not repo.exists(beside(folder, each.strip("/"))):
+        if not repo.exists(beside(folder, item.strip("/"))):
             own = _packages(repo, folder)
             hint = f'packages = ["{own[0]}"]' if own else "take it out, or make the folder"
-            yield Lack(message=f"{tool} is told to take `{each}`, which is not there", hint=hint)
+            yield Lack(message=f"{tool} is told to take `{item}`, which is not there", hint=hint)
 
 
 def _setuptools(repo: Repository, folder: str, options: Mapping[str, Any]) -> Iterator[Lack]:
@@ -174,11 +174,11 @@ def _setuptools(repo: Repository, folder: str, options: Mapping[str, Any]) -> It
     folders = [f for f in folders if f.isidentifier() and not _matches(f, _NO_PACKAGE)]
     modules = sorted(n.removesuffix(".py") for n in inside if "/" not in n and n.endswith(".py"))
     modules = [m for m in modules if m.isidentifier() and not _matches(m, _NO_MODULE)]
-    kind, found = ("folders", folders) if folders else ("modules", modules)
-    if len(found) > 1:
-        shown = ", ".join(f"`{each}`" for each in found[:5]) + (" …" if len(found) > 5 else "")
-        real = [package for package in _packages(repo, folder) if package in found]
-        message = f"setuptools finds {len(found)} {kind} to choose from and stops: {shown}"
+    kind, names = ("folders", folders) if folders else ("modules", modules)
+    if len(names) > 1:
+        shown = ", ".join(f"`{name}`" for name in names[:5]) + (" …" if len(names) > 5 else "")
+        real = [package for package in _packages(repo, folder) if package in names]
+        message = f"setuptools finds {len(names)} {kind} to choose from and stops: {shown}"
         key = "packages" if folders else "py-modules"
         yield _lack(message, ("tool", "setuptools"), {key: real[:1]}, sure=len(real) < 2)
 
@@ -216,9 +216,9 @@ def _uv(repo: Repository, folder: str, options: Mapping[str, Any], name: str) ->
     if options.get("namespace") is True or not isinstance(root, str):
         return
     names = module if isinstance(module, list) else [module or normal(name).replace("-", "_")]
-    for each in names:
-        place = "/".join(x for x in (root.strip("/"), str(each).replace(".", "/")) if x)
-        init = "__init__.pyi" if str(each).partition(".")[0].endswith("-stubs") else "__init__.py"
+    for module in names:
+        place = "/".join(x for x in (root.strip("/"), str(module).replace(".", "/")) if x)
+        init = "__init__.pyi" if str(module).partition(".")[0].endswith("-stubs") else "__init__.py"
         if not repo.exists(beside(folder, f"{place}/{init}")):
             own = _packages(repo, folder)
             hint = f"make {place}/{init}"

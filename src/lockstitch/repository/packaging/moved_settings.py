@@ -194,29 +194,29 @@ def _new_key(block: Block, renamed: Mapping[str, str]) -> Block:
 def blocks(text: str) -> list[Block] | None:
     """Return the blocks of a document, None when a line cannot be told."""
     lines = text.splitlines(keepends=True)
-    found: list[Block] = []
+    parts: list[Block] = []
     at = 0
     while at < len(lines):
         line = lines[at]
         bare = line.strip()
         header = _HEADER.fullmatch(line.rstrip("\r\n"))
         if not bare or bare.startswith("#"):
-            found.append(Block("other", (), line))
+            parts.append(Block("other", (), line))
             at += 1
         elif header and not _value(line):
             path = _parts(f"{header['path']}=")
             if path is None:
                 return None
-            found.append(Block("header", path, line))
+            parts.append(Block("header", path, line))
             at += 1
         else:
             end = _end(lines, at)
             path = _parts(line)
             if end is None or path is None:
                 return None
-            found.append(Block("key", path, "".join(lines[at:end])))
+            parts.append(Block("key", path, "".join(lines[at:end])))
             at = end
-    return _with_leads(found)
+    return _with_leads(parts)
 
 
 def _value(line: str) -> bool:
@@ -249,10 +249,10 @@ def _parts(text: str) -> tuple[str, ...] | None:
     return None
 
 
-def _with_leads(found: list[Block]) -> list[Block]:
+def _with_leads(parts: list[Block]) -> list[Block]:
     """Return the blocks with comment lines joined to the key that they stand right above."""
     result: list[Block] = []
-    for block in found:
+    for block in parts:
         lead = ""
         while block.kind == "key" and result and _is_comment(result[-1]):
             lead = result.pop().text + lead

@@ -71,7 +71,7 @@ def settings(document: Mapping[str, Any], path: Path) -> Iterator[Wrong]:
 
 def _project(project: Mapping[str, Any], *, poetry: bool) -> Iterator[Wrong]:
     listed = project.get("dynamic")
-    dynamic = [str(each) for each in listed] if isinstance(listed, list) else []
+    dynamic = [str(item) for item in listed] if isinstance(listed, list) else []
     for key in project:
         if key not in _KEYS:
             hint = nearest(key, _KEYS, f"known keys: {', '.join(_KEYS)}")
@@ -82,8 +82,8 @@ def _project(project: Mapping[str, Any], *, poetry: bool) -> Iterator[Wrong]:
     yield from _names(project, dynamic, poetry=poetry)
     yield from _requires(project.get("dependencies"), ("project", "dependencies"))
     extras = project.get("optional-dependencies", {})
-    for extra, each in extras.items() if isinstance(extras, Mapping) else ():
-        yield from _requires(each, ("project", "optional-dependencies", extra))
+    for extra, items in extras.items() if isinstance(extras, Mapping) else ():
+        yield from _requires(items, ("project", "optional-dependencies", extra))
     yield from _python(project.get("requires-python"))
     yield from _license(project)
     for key in ("scripts", "gui-scripts"):
@@ -122,15 +122,15 @@ def _requires(listed: object, path: tuple[str, ...]) -> Iterator[Wrong]:
     if not isinstance(listed, list):
         yield Wrong(f"`{where}` is not a list of texts", path, '["numpy>=2", …]')
         return
-    for each in listed:
-        if isinstance(each, Mapping) and path[0] == "dependency-groups":
+    for item in listed:
+        if isinstance(item, Mapping) and path[0] == "dependency-groups":
             continue
         try:
-            Requirement(each if isinstance(each, str) else "")
+            Requirement(item if isinstance(item, str) else "")
         except InvalidRequirement as error:
             why = str(error).splitlines()[0]
-            message = f"`{where}` has `{each!s:.80}`, which is no requirement: {why}"
-            yield Wrong(message, path, "as in numpy>=2.1 (PEP 508)", str(each))
+            message = f"`{where}` has `{item!s:.80}`, which is no requirement: {why}"
+            yield Wrong(message, path, "as in numpy>=2.1 (PEP 508)", str(item))
 
 
 def _python(asked: object) -> Iterator[Wrong]:
@@ -152,7 +152,7 @@ def _license(project: Mapping[str, Any]) -> Iterator[Wrong]:
 
     classifiers = project.get("classifiers")
     listed = classifiers if isinstance(classifiers, list) else []
-    both = next((each for each in listed if str(each).startswith("License ::")), None)
+    both = next((item for item in listed if str(item).startswith("License ::")), None)
     if both:
         message = f"`project.license` is `{expression:.80}` and a classifier says `{both}`"
         hint = "take the classifier out: build backends refuse both (PEP 639)"
@@ -181,8 +181,8 @@ def _groups(groups: Mapping[str, Any]) -> Iterator[Wrong]:
     for name, listed in groups.items():
         path = ("dependency-groups", name)
         yield from _requires(listed, path)
-        for each in listed if isinstance(listed, list) else ():
-            other = each.get("include-group") if isinstance(each, Mapping) else ""
+        for item in listed if isinstance(listed, list) else ():
+            other = item.get("include-group") if isinstance(item, Mapping) else ""
             if isinstance(other, str) and (not other or normal(other) in names):
                 continue
             message = f"the group `{name}` includes `{other}`, which is no group"

@@ -37,7 +37,7 @@ def fits_poetry(pyproject: Document, lock: Document, header: str = "") -> bool |
     if version < (2, 0):
         contents.append(_content({}, {}, poetry))
     try:
-        texts = [json.dumps(each, sort_keys=True) for each in contents]
+        texts = [json.dumps(section, sort_keys=True) for section in contents]
     except (TypeError, RecursionError):  # a date, which Poetry cannot write either
         return None
     return digest in {hashlib.sha256(text.encode()).hexdigest() for text in texts}
@@ -62,7 +62,7 @@ def dynamic(pyproject: Document) -> bool:
     listed = fields if isinstance(fields, list) else []
     if not project:
         return bool(table(pyproject, "build-system"))
-    return any(each in listed for each in ("dependencies", "optional-dependencies"))
+    return any(key in listed for key in ("dependencies", "optional-dependencies"))
 
 
 def uv_differences(pyproject: Document, lock: Graph, where: str = ".") -> Iterator[str]:
@@ -102,7 +102,7 @@ def _place(package: Document) -> str:
 
 
 def _locked(value: object) -> set[str]:
-    return {normal(str(each.get("name", ""))) for each in tables(value)}
+    return {normal(str(package.get("name", ""))) for package in tables(value)}
 
 
 def compiled(source: str, lock: Graph) -> Iterator[str]:

@@ -81,8 +81,8 @@ class Kingfisher:
             documents = [d for d in _documents(done.stdout) if isinstance(d.get("findings"), list)]
             if done.code not in _FOUND | {0} or not documents:
                 raise _failed(self.name, done.code)
-            for each in documents[0]["findings"]:
-                place = _at(each, "finding")
+            for item in documents[0]["findings"]:
+                place = _at(item, "finding")
                 if isinstance(place, Mapping):
                     column = place.get("column_start")  # counts from 0
                     column = column + 1 if isinstance(column, int) else column
@@ -90,7 +90,7 @@ class Kingfisher:
                         self.name,
                         place.get("path"),
                         (place.get("line"), column),
-                        rule=_at(each, "rule", "name"),
+                        rule=_at(item, "rule", "name"),
                         severity=place.get("confidence"),
                         value=place.get("snippet"),
                     )
@@ -173,7 +173,7 @@ def _secret(
 ) -> Iterable[Secret]:
     """Yield a secret without its value; whatever of it is not as expected gets a default."""
     value = value if isinstance(value, str) else ""
-    line, column = (each if isinstance(each, int) and each > 0 else 1 for each in place)
+    line, column = (number if isinstance(number, int) and number > 0 else 1 for number in place)
     if isinstance(path, str) and not is_placeholder(value or "unknown"):
         yield Secret(
             path=path.removeprefix("./"),

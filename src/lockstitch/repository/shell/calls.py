@@ -169,4 +169,4 @@ def _options(words: tuple[str, ...], valued: frozenset[str]) -> Options:
             value = words[at]
             at += 1
         options.setdefault(name, []).append(value)
-    return Options(options={key: tuple(each) for key, each in options.items()}, names=tuple(names))
+    return Options(options={key: (*v,) for key, v in options.items()}, names=tuple(names))

@@ -80,7 +80,7 @@ def read(path: str, text: str) -> Ignore:
 @functools.lru_cache(maxsize=2048)
 def _compiled(pattern: str) -> re.Pattern[str]:
     """Return a pattern as an expression that takes quadratic time at most."""
-    segments = [each for each in re.sub(r"(\*\*/)+", "**/", pattern).split("/") if each]
+    segments = [part for part in re.sub(r"(\*\*/)+", "**/", pattern).split("/") if part]
     if sum("**" in segment and segment != "**" for segment in segments) > _MOST_CROSSING:
         return re.compile(r"(?!)")
     runs: list[list[str]] = [[]]
@@ -104,16 +104,16 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 
 def _segment(text: str) -> str:
-    pieces = [_plain(each) for each in re.split(r"(?<!\\)(\*+)", text)]
+    pieces = [_plain(part) for part in re.split(r"(?<!\\)(\*+)", text)]
     stars = list(range(1, len(pieces), 2))
-    found = [pieces[0]]
+    parts = [pieces[0]]
     for n in stars:
         any_text = "." if len(pieces[n].replace("\\", "")) > 1 else "[^/]"
         if n == stars[-1]:
-            found.append(f"{any_text}*{pieces[n + 1]}")
+            parts.append(f"{any_text}*{pieces[n + 1]}")
         else:
-            found.append(f"(?>{any_text}*?{pieces[n + 1]})")
-    return "".join(found)
+            parts.append(f"(?>{any_text}*?{pieces[n + 1]})")
+    return "".join(parts)
 
 
 def _plain(text: str) -> str:

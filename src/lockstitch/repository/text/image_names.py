@@ -1,11 +1,12 @@
 """Reads names of images: registry, path, tag, digest; knows which are no longer published."""
 
-from typing import Any
+import functools
 
 from lockstitch.patterns import regex
 from lockstitch.resources import load_table
 from lockstitch.values import frozen
 
+_table = functools.partial(load_table, __package__, "image_names.toml")
 _NAME = regex(
     r"(?:(?P<host>localhost(?::\d+)?|[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+(?::\d+)?|[A-Za-z0-9-]+:\d+)/)?"
     r"(?P<path>[a-z0-9._-]+(?:/[a-z0-9._-]+)*)"
@@ -81,12 +82,8 @@ class Gone:
 def gone(image: Reference) -> Gone | None:
     """Return the facts of an image that is no longer published."""
     table, names = _table(), {image.path, f"{image.path.partition('/')[0]}/*"}
-    for each in table["gone"] if image.path not in table["published"] else ():
-        if names & {*each["paths"]} and (image.on_hub or each.get("mirrors_too")):
-            instead = each["instead"].replace("{path}", image.path)
-            return Gone(what=each["what"], instead=instead, source=each["source"])
+    for entry in table["gone"] if image.path not in table["published"] else ():
+        if names & {*entry["paths"]} and (image.on_hub or entry.get("mirrors_too")):
+            instead = entry["instead"].replace("{path}", image.path)
+            return Gone(what=entry["what"], instead=instead, source=entry["source"])
     return None
-
-
-def _table() -> dict[str, Any]:
-    return load_table(__package__, "image_names.toml")

@@ -94,7 +94,7 @@ def line_of_key(text: str, *path: str) -> int:
 
     The path may end inside an inline table or a list of its own key: the key's line counts.
     """
-    best, found = 0, 0
+    best, nearest = 0, 0
     table: tuple[str, ...] = ()
     inside = ""
     for number, line in enumerate(text.splitlines(), 1):
@@ -114,8 +114,8 @@ def line_of_key(text: str, *path: str) -> int:
             continue
         common = len(here) if path[: len(here)] == here else 0
         if common > best:
-            best, found = common, number
-    return found
+            best, nearest = common, number
+    return nearest
 
 
 def _parts(text: str) -> tuple[str, ...]:

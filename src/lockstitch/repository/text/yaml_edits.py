@@ -32,8 +32,8 @@ def put(where: Path, value: object) -> Change:
     """Return the change that sets the value at a path."""
 
     def change(document: Any) -> None:
-        for each in where[:-1]:
-            document = document[each]
+        for key in where[:-1]:
+            document = document[key]
         document[where[-1]] = _texts(value)
 
     return change
@@ -42,8 +42,8 @@ def put(where: Path, value: object) -> Change:
 def _texts(value: object) -> object:
     """Return a value as the document is compared: texts, lists and dictionaries."""
     if isinstance(value, dict):
-        return {key: _texts(each) for key, each in value.items()}
-    return [_texts(each) for each in value] if isinstance(value, list) else str(value)
+        return {key: _texts(item) for key, item in value.items()}
+    return [_texts(item) for item in value] if isinstance(value, list) else str(value)
 
 
 def leaves_equal(text: str, edits: Iterable[Edit], meant: Callable[[str], str]) -> bool:
@@ -51,8 +51,8 @@ def leaves_equal(text: str, edits: Iterable[Edit], meant: Callable[[str], str]) 
 
     def leaves(node: Any) -> Any:
         if isinstance(node, dict):
-            return {key: leaves(each) for key, each in node.items()}
-        return [leaves(each) for each in node] if isinstance(node, list) else meant(str(node))
+            return {key: leaves(item) for key, item in node.items()}
+        return [leaves(item) for item in node] if isinstance(node, list) else meant(str(node))
 
     before, after = _plain(text), _plain(applied(text, edits))
     return before is not None and after is not None and bool(leaves(before) == leaves(after))
@@ -88,11 +88,11 @@ def node_at(text: str, where: Path) -> Any:
     import yaml
 
     node = _root(text)
-    for each in where:
+    for step in where:
         if isinstance(node, yaml.MappingNode):
-            node = next((value for key, value in node.value if key.value == each), None)
-        elif isinstance(node, yaml.SequenceNode) and isinstance(each, int):
-            node = node.value[each] if each < len(node.value) else None
+            node = next((value for key, value in node.value if key.value == step), None)
+        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int):
+            node = node.value[step] if step < len(node.value) else None
         else:
             return None
     return node
@@ -156,7 +156,7 @@ def added(
     node = node_at(text, where)
     if node is None or node.id != "mapping" or node.flow_style or not node.value:
         return None
-    names = [each.value for each, _ in node.value]
+    names = [key.value for key, _ in node.value]
     if not values or values.keys() & {*names}:
         return None
     last = node.value[names.index(after) if after in names else -1][1]
@@ -224,13 +224,13 @@ def _lines(key: str, value: object, column: int) -> Sequence[str]:
     indent = " " * column
     if isinstance(value, dict):
         lines = [f"{indent}{key}:"]
-        for inner, each in value.items():
-            lines += _lines(inner, each, column + 2)
+        for inner, item in value.items():
+            lines += _lines(inner, item, column + 2)
         return lines
     if isinstance(value, str) and "\n" in value:
         return [f"{indent}{key}: |", *(f"{indent}  {line}" for line in value.splitlines())]
     if isinstance(value, list):
-        return [f"{indent}{key}: [{', '.join(_scalar(str(each), flow=True) for each in value)}]"]
+        return [f"{indent}{key}: [{', '.join(_scalar(str(item), flow=True) for item in value)}]"]
     return [f"{indent}{key}: {_scalar(value) if isinstance(value, str) else value}"]
 
 
