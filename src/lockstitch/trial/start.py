@@ -9,7 +9,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from pathlib import Path
 
 from lockstitch import clock, environ, process
@@ -18,10 +18,11 @@ from lockstitch.net.download import ask
 from lockstitch.oci.model import Config
 from lockstitch.python.model import BESIDE, ImageSpec
 from lockstitch.repository.code.applications import code_of
+from lockstitch.repository.code.opened import paths_of
 from lockstitch.repository.code.variables import read_by
 from lockstitch.trial import page
 from lockstitch.trial.rootfs import Root
-from lockstitch.trial.verdict import Lack, folders_written, lacks
+from lockstitch.trial.verdict import Lack, folders_written, gives_up, lacks
 from lockstitch.values import frozen
 
 _ENTER = Path(__file__).parents[1] / "runtime" / "enter.py"
@@ -79,6 +80,10 @@ class Verdict:
     writes: tuple[str, ...] = field(default=())  # folders that it wanted to write, below /app
     raised: bool = False  # it answers, and its page of Streamlit ends with an error
     answered: Answered | None = None  # what it said to the request of its image
+    gave_up: str = (
+        ""  # its last words, where it ended with 0 and they say that something is missing
+    )
+    port: int = 0  # on which it was started, as its own is taken on this machine
 
     @property
     def is_good(self) -> bool:
@@ -91,11 +96,17 @@ def start(trial: Trial) -> Verdict:
 
     The root is read-only and `outputs` are empty folders that go away with the trial. Where the
     program was refused a write, it is started once more with a root that takes writes, to name
-    all the folders at once.
-    Raises LockstitchError where this machine cannot enter an image, or its port is taken.
+    all the folders at once. Where its port is taken, it is started on another one.
+    Raises LockstitchError where this machine cannot enter an image, or its port is taken and it
+    takes no other one.
     """
     if trial.spec.port and _listens(trial.spec.port):
-        raise _taken(trial.spec.port)
+        other = _elsewhere(trial, _free())
+        verdict = start(other)
+        named = (other.config.command, other.arguments) != (trial.config.command, trial.arguments)
+        if not verdict.is_good and not named:
+            raise _taken(trial.spec.port)
+        return replace(verdict, port=other.spec.port)
     verdict, _ = _run(trial, writable=False)
     in_use = trial.spec.port and (_listens(trial.spec.port) or _IN_USE in verdict.output.lower())
     if verdict.outcome == "failed" and in_use:
@@ -106,18 +117,10 @@ def start(trial: Trial) -> Verdict:
         return verdict
     _, written = _run(trial, writable=True)
     writes = folders_written(written, lambda path: (trial.root.path / path.lstrip("/")).is_dir())
-    return Verdict(
-        outcome="failed" if writes else verdict.outcome,
-        seconds=verdict.seconds,
-        code=verdict.code,
-        output=verdict.output,
-        lacks=tuple(lack for lack in verdict.lacks if lack.kind != "folder")
-        if writes
-        else verdict.lacks,
-        writes=tuple(writes),
-        raised=verdict.raised,
-        answered=verdict.answered,
-    )
+    if not writes:
+        return verdict
+    told = tuple(lack for lack in verdict.lacks if lack.kind != "folder")
+    return replace(verdict, outcome="failed", lacks=told, writes=tuple(writes))
 
 
 def _run(trial: Trial, *, writable: bool) -> tuple[Verdict, list[str]]:
@@ -150,6 +153,8 @@ def _run(trial: Trial, *, writable: bool) -> tuple[Verdict, list[str]]:
         output = _tail(log)
         outcome = "asks" if code and not trial.spec.port and _asks(output) else outcome
         outcome = "failed" if raised or (answered and not answered.is_good) else outcome
+        gave_up = gives_up(output) if outcome == "ended" else ""
+        outcome = "failed" if gave_up else outcome
         ran = raised or answered is not None  # until it was stopped here
         code = code if outcome in {"ended", "failed"} and not ran else None
         if code == _REFUSED and output.startswith("enter: "):
@@ -162,6 +167,7 @@ def _run(trial: Trial, *, writable: bool) -> tuple[Verdict, list[str]]:
             lacks=_lacks(trial, outcome, output),
             raised=raised,
             answered=answered,
+            gave_up=gave_up,
         )
         return verdict, sorted(_written(folder / "upper" / "files")) if writable else []
 
@@ -174,8 +180,20 @@ def _asks(output: str) -> bool:
 def _lacks(trial: Trial, outcome: str, output: str) -> tuple[Lack, ...]:
     """Return the things that a program lacked: a script may have said so and gone on."""
     if outcome == "failed":
-        return tuple(lacks(output, [*_read(trial, output)]))
+        named = lacks(output, [*_read(trial, output)])
+        return tuple(named or (_absent(trial) if gives_up(output) else ()))
     return tuple(lack for lack in lacks(output) if lack.kind == "file" and outcome == "ended")
+
+
+def _absent(trial: Trial) -> Iterator[Lack]:
+    """Yield the files that the code of a program reads and that its image does not have."""
+    folder = trial.root.path / (trial.config.workdir or "/").lstrip("/")
+    for word in trial.config.command:
+        path = folder / word
+        code = code_of(word, path.read_text()) if word.endswith(".py") and path.is_file() else None
+        for use in paths_of(code) if code else ():
+            if use.kind == "reads" and "*" not in use.text and not (folder / use.text).exists():
+                yield Lack(kind="file", name=use.text)
 
 
 def _read(trial: Trial, output: str) -> Iterator[list[str]]:
@@ -319,9 +337,38 @@ def _lines(path: Path) -> list[str]:
         return []
 
 
+def _free() -> int:
+    """Return a port on which nothing listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _elsewhere(trial: Trial, port: int) -> Trial:
+    """Return a trial on another port: its words and variables name that, and so does PORT."""
+    own = trial.spec.port
+
+    def moved(word: str) -> str:
+        pattern = rf"\b{own}\b" if " " in word else rf"(?:(?<=[:=])|^){own}$"
+        return re.sub(pattern, str(port), word)
+
+    env = {name: moved(value) for name, value in {**trial.config.env, **trial.env}.items()}
+    command = tuple(map(moved, trial.config.command))
+    return replace(
+        trial,
+        spec=replace(trial.spec, port=port),
+        config=replace(trial.config, command=command),
+        arguments=tuple(map(moved, trial.arguments)),
+        env={**env, "PORT": str(port)},
+    )
+
+
 def _taken(port: int) -> LockstitchError:
     message = f"port {port} is taken on this machine"
-    return LockstitchError(message, hint="stop what listens there, or change `port`")
+    return LockstitchError(
+        message, hint="stop what listens there, or change `port` and what the program listens on"
+    )
 
 
 def _tail(log: Path) -> str:

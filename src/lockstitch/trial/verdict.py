@@ -21,6 +21,28 @@ _FILE = re.compile(
     r"([^'\n]+)",
     re.MULTILINE,
 )
+# The last words of a program that ends with 0 and did nothing, and what it may add to them.
+_THING = (
+    r"(?:\b(?:models?|files?|data|datasets?|csvs?|images|paths?|director(?:y|ies)|folders?|configs?"
+    r"|configuration|checkpoints?|weights|vectorizer|scaler|pipeline|artifacts?|database)\b"
+    r"|\w\.[a-z]\w{1,7}\b)"
+)
+_ABSENT = re.compile(
+    rf"(?i){_THING}[^\n]{{0,80}}?(?:\bnot (?:be )?(?:found|loaded|opened|available|there)\b"
+    r"|(?:\bnot|n't) exist|\b(?:is|are) missing\b|\bmissing\W*$)"
+    r"|\b(?:cannot|can't|could ?n[o']t|unable to|failed to) (?:find|locate|load|open|read)\b"
+    rf".*{_THING}"
+    rf"|\bno (?!missing)(?:\w+ )?{_THING}(?: were| was)? found\b|\bno such file or directory\b"
+    r"|\b(?:train|run|download|generate|create|prepare|fit)\b[^\n]{0,60}\bfirst\b\W*$"
+    rf"|\bplease (?:place|put|provide|download|add)\b.*{_THING}"
+)
+_ADDED = re.compile(
+    r"(?i)\W*(?:please|make sure|ensure|run|try|hint|check|exit|abort|stop|terminat|quit|bye"
+    r"|goodbye|you (?:must|need|should|have)|expected|train|download|usage)"
+)
+_NAMED = re.compile(
+    r"(?:^|(?<=[\s'\"`(:=]))(?:\./|/app/)?[\w@+-][\w@.+/-]*\.[A-Za-z]\w{0,9}\b(?! first)"
+)
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _SHELLS = frozenset({"sh", "bash"})
 _FRAME = 400  # characters of a traceback before its last line
@@ -180,6 +202,19 @@ def plain(output: str) -> str:
     return _COLOUR.sub("", output)
 
 
+def gives_up(output: str) -> str:
+    """Return the last words of a program that say that something was missing, or "" for others."""
+    told = ""
+    for line in [line.strip() for line in plain(output).splitlines() if re.search(r"\w", line)][
+        :-4:-1
+    ]:
+        if _ABSENT.search(line):
+            told = line
+        elif not _ADDED.match(line):
+            break
+    return told
+
+
 def lacks(output: str, read: Sequence[Sequence[str]] = ()) -> list[Lack]:
     """Return the lacks that a program's output tells, the last failure first, each once.
 
@@ -229,6 +264,8 @@ def lacks(output: str, read: Sequence[Sequence[str]] = ()) -> list[Lack]:
         seen += [(m.start(), Lack(kind="account", name=name)) for m in pattern.finditer(output)]
     for match in _SECRETS.finditer(output):
         seen.append((match.start(), Lack(kind="secrets", name=".streamlit/secrets.toml")))
+    if not seen:
+        seen = [(0, Lack(kind="file", name=m[0])) for m in _NAMED.finditer(gives_up(output))]
     ordered = [lack for _, lack in sorted(seen, key=lambda pair: pair[0], reverse=True)]
     return list(dict.fromkeys(ordered))
 

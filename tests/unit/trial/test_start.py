@@ -139,9 +139,11 @@ def test_a_program_that_waits_for_a_database_that_it_cannot_write_has_failed(sto
 
 
 def test_a_file_that_a_good_end_says_was_missing_is_named(store: Store) -> None:
-    verdict = run(store, "echo \"Error: [Errno 2] No such file or directory: 'd/x'\"")
-    assert verdict.is_good
-    assert [(lack.kind, lack.name) for lack in verdict.lacks] == [("file", "d/x")]
+    told = "echo \"Error: [Errno 2] No such file or directory: 'd/x'\""
+    for script, is_good in ((f"{told}; echo 3 rows", True), (told, False)):
+        verdict = run(store, script)
+        assert verdict.is_good is is_good
+        assert [(lack.kind, lack.name) for lack in verdict.lacks] == [("file", "d/x")]
 
 
 def test_a_variable_is_named_where_its_absence_is_told_in_other_words(store: Store) -> None:
@@ -313,6 +315,35 @@ def test_a_port_that_is_taken_is_said_before(store: Store) -> None:
         port = server.getsockname()[1]
         with pytest.raises(LockstitchError, match=f"port {port} is taken"):
             run(store, "exit 0", port=port)
+
+
+def test_a_program_whose_port_is_taken_is_started_on_another_one(store: Store) -> None:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        port = server.getsockname()[1]
+        verdict = run(store, f"echo 0.0.0.0:{port} is $PORT of {port}0; exit 1", port=port)
+    assert verdict.port not in {0, port}
+    assert verdict.output == f"0.0.0.0:{verdict.port} is {verdict.port} of {port}0\n"
+
+
+def test_a_program_that_says_that_something_is_missing_has_not_started(store: Store) -> None:
+    verdict = run(store, "echo begins; echo 'Model not found: train first'")
+    assert (verdict.outcome, verdict.code) == ("failed", 0)
+    assert verdict.gave_up == "Model not found: train first"
+    assert run(store, "echo 'm.bin not found, a new one'; echo 3").outcome == "ended"
+
+
+def test_what_the_code_of_a_program_that_gave_up_reads_is_named(store: Store) -> None:
+    code = b"import os\nif not os.path.exists('d/m.bin'): print('no')\nopen('d/m.bin')\n"
+    made = image()
+    made = dataclasses.replace(made, layers=(*made.layers, Plain({"app/run.py": code})))
+    config = dataclasses.replace(
+        made.config, command=("sh", "-c", "echo 'Please train first'", "run.py")
+    )
+    table = ImageSpec(name="x", command=config.command)
+    verdict = start(Trial(spec=table, config=config, root=unpacked(made, store), seconds=20))
+    assert [(lack.kind, lack.name) for lack in verdict.lacks] == [("file", "d/m.bin")]
 
 
 def test_a_layer_is_unpacked_once_and_checked(store: Store) -> None:

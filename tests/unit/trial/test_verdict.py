@@ -2,7 +2,7 @@
 
 import pytest
 
-from lockstitch.trial.verdict import Lack, folders_written, lacks
+from lockstitch.trial.verdict import Lack, folders_written, gives_up, lacks
 
 
 @pytest.mark.parametrize(
@@ -192,3 +192,41 @@ def test_words_around_a_missing_file_do_not_count(output: str, kind: str, name: 
     (lack,) = lacks(output)
     assert (lack.kind, lack.name) == (kind, name)
     assert ("shell" in lack.line("x")) == (kind == "program")
+
+
+@pytest.mark.parametrize(
+    ("output", "files"),
+    [
+        ("Model not found. Please train first.", []),
+        ("Error: data file not found at data/rows.csv", ["data/rows.csv"]),
+        ("An error occurred: [Errno 2] No such file or directory: 'a.bin'", ["a.bin"]),
+        ("Could not find model file 'models/x.pkl'\nExiting...", ["models/x.pkl"]),
+        ("Model file m/a.pkl does not exist!\nPlease run train.py first.", ["m/a.pkl"]),
+        ("[ERROR] config.yaml doesn't exist", ["config.yaml"]),
+        ("No images found in data/raw", []),
+        ("Please place dataset.csv in the folder", ["dataset.csv"]),
+    ],
+)
+def test_the_last_words_of_a_program_that_gave_up(output: str, files: list[str]) -> None:
+    last = next(line for line in output.splitlines() if "Exiting" not in line)
+    assert gives_up(f"loading\n{output}\n") in output.splitlines()
+    assert last in output
+    assert [lack.name for lack in lacks(output) if lack.kind == "file"] == files
+    assert gives_up(f"{output}\nAccuracy: 0.93\n") == ""
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        "Missing values: 0",
+        "Total missing data: 0",
+        "No missing data found",
+        "columns missing: []",
+        "Filled missing in data.csv",
+        "training first model done",
+        "No GPU found, using CPU",
+        "Saved model to models/m.pkl",
+    ],
+)
+def test_the_last_words_of_a_program_that_did_its_work(output: str) -> None:
+    assert gives_up(output) == ""

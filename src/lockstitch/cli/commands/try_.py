@@ -180,9 +180,17 @@ def show(project: Project, spec: ImageSpec, verdict: Verdict) -> str:
 def refusal(project: Project, spec: ImageSpec, verdict: Verdict) -> LockstitchError:
     """Return the error for an image that was built and does not start, with the first remedy."""
     errors = [line for line in plain(verdict.output).splitlines() if _ERROR.match(line)]
-    why = f": `{printable(errors[-1].strip(), _WIDE)}`" if errors and verdict.code else ""
+    last = verdict.gave_up or (errors[-1].strip() if errors and verdict.code else "")
+    why = f": `{printable(last, _WIDE)}`" if last else ""
     remedies = [remedy for _, remedy in _remedies(project, spec, verdict)]
     remedies += _mended(spec, verdict.writes)
+    if verdict.gave_up:
+        table = f"[tool.lockstitch.images.{spec.name}]"
+        jobs = [i.name for i in project.images if i.name != spec.name and i.outputs and not i.port]
+        first = (
+            f"lockstitch run {jobs[0]}, if that makes it; then" if jobs else "put it there, with"
+        )
+        remedies.append(f"{first} its path in `include` of {table}")
     hint = remedies[0] if remedies else f"lockstitch try {spec.name}"
     return LockstitchError(f"image `{spec.name}` is built, and does not start{why}", hint=hint)
 
@@ -272,6 +280,9 @@ def _mended(spec: ImageSpec, writes: Sequence[str]) -> Iterator[str]:
 
 def _words(spec: ImageSpec, verdict: Verdict) -> str:
     on = f"answers on {spec.health or f'port {spec.port}'} after {verdict.seconds:.1f} s"
+    on += (
+        f" on port {verdict.port}, as {spec.port} is taken on this machine" if verdict.port else ""
+    )
     seconds = f"{verdict.seconds:.1f} s"
     plain = {
         "ended": f"ended with 0 after {seconds}",
@@ -292,6 +303,8 @@ def _words(spec: ImageSpec, verdict: Verdict) -> str:
             told = f"HTTP {status}" if status else "no answer"
             asked = f"POST {spec.request_path} ({spec.request})" if spec.request else "GET /"
             return f"failed: {on}, and {told} to {asked}"
+        case _ if verdict.gave_up:
+            return f"failed: ended with 0 after {seconds}, and says that something is missing"
         case _ if verdict.code is None:
             place = spec.health or f"port {spec.port}"
             return f"failed: no answer on {place} in {verdict.seconds:.0f} s"
@@ -313,6 +326,7 @@ def document(project: Project, spec: ImageSpec, verdict: Verdict) -> dict[str, o
             for lack in verdict.lacks
         ],
         "writes": list(verdict.writes),
+        "port": verdict.port or spec.port,
         "answer": _answer(verdict.answered),
     }
 
