@@ -131,9 +131,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _os_error(error)
         raise
     except LockstitchError as error:
-        for each in error.everything():
-            _complain(each.message, each.hint)
-        return max(each.exit_code for each in error.everything())
+        for problem in error.everything():
+            _complain(problem.message, problem.hint)
+        return max(problem.exit_code for problem in error.everything())
     except KeyboardInterrupt:
         _complain("stopped; what was finished is kept", "run the same command again to go on")
         return 130
@@ -266,7 +266,7 @@ def _refuse(message: str, word: str, group: str = "") -> "NoReturn":
     names = [*dict(COMMANDS), *GROUPS]
     if group:
         names = [name for name in names if name.startswith(f"{group} ")]
-    by_word = {each: name for name in reversed(names) for each in (name, name.split()[-1])}
+    by_word = {alias: name for name in reversed(names) for alias in (name, name.split()[-1])}
     near = difflib.get_close_matches(word, by_word, n=1)
     usage = f"lockstitch {group} [-h] COMMAND ..." if group else "lockstitch [-h] COMMAND ..."
     print(f"usage: {usage}", file=sys.stderr)

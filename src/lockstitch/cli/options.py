@@ -67,7 +67,7 @@ def exclusive(*options: Option) -> Group:
 def missing(options: Sequence[Option | Group], wanted: Sequence[Option]) -> list[Option]:
     """Return those of the wanted options that a command does not have itself."""
     names = values_of(options)
-    return [each for each in wanted if each.names[-1] not in names]
+    return [one for one in wanted if one.names[-1] not in names]
 
 
 class Parser(argparse.ArgumentParser):
@@ -94,24 +94,24 @@ class Parser(argparse.ArgumentParser):
 def values_of(options: Sequence[Option | Group]) -> dict[str, bool]:
     """Return the names of options, with dashes, and whether a value follows each."""
     names: dict[str, bool] = {}
-    for each in options:
-        if isinstance(each, Group):
-            names |= values_of(each.options)
-        elif each.names[0].startswith("-"):
-            takes = each.settings.get("action") != "store_true"
-            names |= dict.fromkeys(each.names, takes)
+    for item in options:
+        if isinstance(item, Group):
+            names |= values_of(item.options)
+        elif item.names[0].startswith("-"):
+            takes = item.settings.get("action") != "store_true"
+            names |= dict.fromkeys(item.names, takes)
     return names
 
 
 def add(parser: "argparse._ActionsContainer", options: Sequence[Option | Group]) -> None:
     """Add options to a parser, or to a group of it."""
-    for each in options:
-        if isinstance(each, Option):
-            parser.add_argument(*each.names, **each.settings)
-        elif each.title:
-            add(parser.add_argument_group(each.title), each.options)
+    for item in options:
+        if isinstance(item, Option):
+            parser.add_argument(*item.names, **item.settings)
+        elif item.title:
+            add(parser.add_argument_group(item.title), item.options)
         else:
-            add(parser.add_mutually_exclusive_group(), each.options)
+            add(parser.add_mutually_exclusive_group(), item.options)
 
 
 PROJECT = option(

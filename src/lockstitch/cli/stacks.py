@@ -6,6 +6,7 @@ Only commands know both engines of containers and the stack, so what needs both 
 import contextlib
 import sys
 from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 
 from lockstitch import environ, files
@@ -58,7 +59,7 @@ def reset(session: Session) -> None:
 
 def log_names(project: Project) -> tuple[str, ...]:
     """Return the names of what has a log: each service, and the supervisor."""
-    return (*control.NAMES, *(each.name for each in project.stack.services), "supervisor")
+    return (*control.NAMES, *(own.name for own in project.stack.services), "supervisor")
 
 
 def follow(session: Session, service: str | None, lines: int) -> int:
@@ -132,7 +133,7 @@ def network(session: Session, spec: ImageSpec) -> engines.Network | None:
     stack = of(session)
     if isinstance(stack, Compose):
         parts = service.parts_of(control.folder_of(session.project))
-        own_ports = {each.name: each.port for each in session.project.stack.services}
+        own_ports = {own.name: own.port for own in session.project.stack.services}
         places = {n: f"{n}:{port}" for n, port in {**compose.PORT, **own_ports}.items()}
         say("the stack is up: its variables are set, and its network is the container's")
         return engines.Network(name=stack.network, variables=service.variables(parts, places))
@@ -203,9 +204,9 @@ def _own(session: Session) -> dict[str, Path]:
         return {}
     lock = file.read(project.root)
     raise_all(make.stale_services(project, lock))
-    locked = {each.name: each for each in lock.services}
+    locked = {one.name: one for one in lock.services}
     installed = {}
-    for own in [locked[each.name] for each in project.stack.services]:
+    for own in [locked[own.name] for own in project.stack.services]:
         if own.debian:
             installed[own.name] = tools.install_debian(
                 session.store,
@@ -230,7 +231,7 @@ def _compose(session: Session, engine: engines.Engine, images: dict[str, Digest]
 def _compose_file(project: Project, lock: Lock) -> str:
     """Return the compose file, which names the images of the project's first platform."""
     first, *others = project.platforms
-    ours = [each for each in lock.services if each.name in compose.PORT]
+    ours = [locked for locked in lock.services if locked.name in compose.PORT]
     images = {our.name: our.images.get(first) for our in ours}
     known = {name: image for name, image in images.items() if image}
     if not known or len(known) < len(images):
@@ -258,7 +259,7 @@ def _write_compose_file(project: Project, before: Lock, lock: Lock) -> None:
     if there != text:
         files.write_text(path, text)
     mine = LockedFile(path=compose.NAME, digest=of_bytes(text.encode()))
-    others = tuple(each for each in lock.rendered if each.path != compose.NAME)
-    changed = replace(lock, rendered=tuple(sorted((*others, mine), key=lambda each: each.path)))
+    others = tuple(rendered for rendered in lock.rendered if rendered.path != compose.NAME)
+    changed = replace(lock, rendered=tuple(sorted((*others, mine), key=attrgetter("path"))))
     if changed != before:
         file.write(changed, project.root)

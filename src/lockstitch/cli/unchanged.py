@@ -146,7 +146,7 @@ def _inputs(root: str, since: int = _NEVER) -> _Seen:
     program.add_tree(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     environment = [f"{name}={value}" for name, value in environ.everything().items()]
     about = [__version__, sys.version, sys.executable, *sys.path, _of_file(_DRIVER)]
-    places = (os.path.join(each, _SMI) for each in os.get_exec_path())
+    places = (os.path.join(folder, _SMI) for folder in os.get_exec_path())
     about += [place for place in places if os.path.exists(place)]
     return _Seen(listing, [*program.lines, *environment, *about])
 

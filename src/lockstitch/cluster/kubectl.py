@@ -158,24 +158,24 @@ class _Kubectl:
 
     def ended(self) -> tuple[int, str]:
         """Return the exit code of the job once it has one, and why it failed."""
-        while not (found := self._conditions()):
+        while not (ended := self._conditions()):
             clock.sleep(_POLL)
-        if "Complete" in found:
+        if "Complete" in ended:
             return 0, ""
         # The rank that failed first: the controller ends the others, which have codes of their own.
         ends = [end for pod in self._pods() if (end := _state(pod).get("terminated"))]
         ends.sort(key=lambda end: str(end.get("finishedAt", "")))
         codes = [int(end.get("exitCode", 1)) for end in ends]
-        return next((code for code in codes if code), 1), found["Failed"]
+        return next((code for code in codes if code), 1), ended["Failed"]
 
     def _conditions(self) -> dict[str, str]:
         """Return the ends of the job that have come, `Complete` or `Failed`, with the reasons."""
         document = self._json("get", "job", self._name)
-        found = document.get("status", {}).get("conditions") or ()
+        conditions = document.get("status", {}).get("conditions") or ()
         return {
-            each["type"]: printable(f"{each.get('reason', '')}: {each.get('message', '')}", 300)
-            for each in found
-            if each.get("type") in {"Complete", "Failed"} and each.get("status") == "True"
+            end["type"]: printable(f"{end.get('reason', '')}: {end.get('message', '')}", 300)
+            for end in conditions
+            if end.get("type") in {"Complete", "Failed"} and end.get("status") == "True"
         }
 
     def _pods(self) -> list[dict[str, Any]]:
@@ -209,7 +209,7 @@ def _waits_for(pod: Mapping[str, Any]) -> str:
     waiting = _state(pod).get("waiting")
     if isinstance(waiting, Mapping):
         return printable(f"{waiting.get('reason', '')}: {waiting.get('message', '')}", 300)
-    for each in pod.get("status", {}).get("conditions") or ():
-        if each.get("type") == "PodScheduled" and each.get("status") == "False":
-            return printable(f"{each.get('reason', '')}: {each.get('message', '')}", 300)
+    for end in pod.get("status", {}).get("conditions") or ():
+        if end.get("type") == "PodScheduled" and end.get("status") == "False":
+            return printable(f"{end.get('reason', '')}: {end.get('message', '')}", 300)
     return str(pod.get("status", {}).get("phase", "Pending"))

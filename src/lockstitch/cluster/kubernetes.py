@@ -112,7 +112,7 @@ def _documents(job: Job, reference: str) -> dict[str, dict[str, Any]]:
         # A task of Ray on each node compares them: `run --on` a target of Ray.
         check={} if spec.port or of_ray else check_files(),
         report=["--report", f"/app/{report_of(job)}"] if spec.outputs else [],
-        allow=[word for each in target.allow for word in ("--allow", each)],
+        allow=[word for pattern in target.allow for word in ("--allow", pattern)],
         seconds=_seconds(target.time) if target.time else 0,
         **of_ray,
     )

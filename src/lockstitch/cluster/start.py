@@ -185,9 +185,9 @@ def _on_ray_jobs(
     """Submit the image's files and command, follow the job, bring its outputs and its record."""
     folder = job.folder / "files"
     shutil.rmtree(folder, ignore_errors=True)
-    for each in files.find_files(job.project.root, job.spec.include):
-        (folder / each.name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(each.path, folder / each.name)
+    for copied in files.find_files(job.project.root, job.spec.include):
+        (folder / copied.name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(copied.path, folder / copied.name)
     store = Store(default_root())
     if job.project.is_package and (
         wheel := project_wheel.build(job.project, file.read(job.project.root).build, store)

@@ -49,14 +49,14 @@ def render(project: Project) -> str:
     allowed |= {copy.source for spec in project.images for copy in included(spec)}
     if project.is_package:
         allowed |= {BUILD_REQUIREMENTS, *(copy.source for copy in first_party(project))}
-    lines = [MARK, "*", *(f"!{'*' if each == '.' else each}" for each in sorted(allowed))]
+    lines = [MARK, "*", *(f"!{'*' if folder == '.' else folder}" for folder in sorted(allowed))]
     # Later lines win: a folder brings everything below it, but never these.
     # A package may be called `venv`, which an environment is mostly.
     walked = files.walk(project.root) if project.root.is_dir() else ()
     sources = any("venv" in PurePosixPath(file.name).parts[:-1] for file in walked)
     skipped = SKIPPED_FOLDERS | (set() if sources else {"venv"})
-    lines += [f"**/{each}" for each in sorted(skipped)]
-    lines += [f"**/{each}" for each in files.SKIPPED_FILES]
+    lines += [f"**/{name}" for name in sorted(skipped)]
+    lines += [f"**/{pattern}" for pattern in files.SKIPPED_FILES]
     return "\n".join(lines) + "\n"
 
 
@@ -93,7 +93,7 @@ def first_party(project: Project) -> list[Copy]:
     named = {"pyproject.toml", _readme(metadata), _text(table(metadata, "license"), "file")}
     named |= {_text(table(tool, "hatch", "version"), "path")}
     named |= {*texts(metadata.get("license-files"))}
-    named |= {each for each in _BY_CUSTOM if (project.root / each).is_file()}
+    named |= {name for name in _BY_CUSTOM if (project.root / name).is_file()}
     packages = _packages_of(project, tool)
     if not packages:
         message = f"nothing says where the packages of `{project.name}` are"
@@ -101,7 +101,7 @@ def first_party(project: Project) -> list[Copy]:
         raise LockstitchError(message, hint=hint)
     inside = tuple(f"{package}/" for package in packages)
     copies = {Copy(source=package, folder=not package.endswith(".py")) for package in packages}
-    copies |= {_copy_of(each) for each in named if each and not each.startswith(inside)}
+    copies |= {_copy_of(package) for package in named if package and not package.startswith(inside)}
     raise_all([error for copy in copies for error in _outside(copy)])
     return sorted(copies, key=_order)
 
@@ -119,17 +119,17 @@ def _packages_of(project: Project, tool: Mapping[str, Any]) -> list[str]:
     find = table(tool, "setuptools", "packages", "find")
     named = [
         *(texts(hatch.get("packages")) or texts(hatch.get("only-include"))),
-        *(f"{_text(each, 'from')}/{_text(each, 'include')}".strip("/") for each in poetry or ()),
+        *(f"{_text(item, 'from')}/{_text(item, 'include')}".strip("/") for item in poetry or ()),
         *texts(find.get("where")),
         _text(table(tool, "uv", "build-backend"), "module-root"),
     ]
     # A glob stands for the folder it starts from.
-    folders = sorted({_copy_of(each).source or "." for each in named if each})
+    folders = sorted({_copy_of(package).source or "." for package in named if package})
     if folders:
         return folders
     module = normal(project.name).replace("-", "_")
-    there = [each for each in ("src", module) if (project.root / each).is_dir()]
-    return there[:1] or [each for each in (f"{module}.py",) if (project.root / each).is_file()]
+    there = [folder for folder in ("src", module) if (project.root / folder).is_dir()]
+    return there[:1] or [name for name in (f"{module}.py",) if (project.root / name).is_file()]
 
 
 def _text(values: object, key: str) -> str:

@@ -58,7 +58,7 @@ def between(
     ranks = Ranks(before, after)
     known_by = (before, after, *([graph] if graph else []))
     # An editable install is the project itself, which an export of a lock leaves out.
-    own = {p.name for each in known_by for p in each.packages if p.origin == "editable"}
+    own = {p.name for cause in known_by for p in cause.packages if p.origin == "editable"}
     differences = [
         _package(name, change, ranks, known_by)
         for name in sorted({package.name for package in (*before.packages, *after.packages)})
@@ -79,12 +79,12 @@ def matters(differences: Sequence[Difference]) -> bool:
     return any(difference.effect.matters for difference in differences)
 
 
-def _order(each: Difference) -> tuple[int, bool, bool, int, int, str, str, str]:
+def _order(change: Difference) -> tuple[int, bool, bool, int, int, str, str, str]:
     # A known change of results goes before others of its rank, first of what the code names; a
     # larger step before a smaller.
-    step = effects.step(each.before, each.after) if each.what == "package" else 0
-    first = (each.effect, not each.concerned, not each.known, effects.order(each.name), step)
-    return (*first, each.what, each.name, each.kind)
+    step = effects.step(change.before, change.after) if change.what == "package" else 0
+    seen = (change.effect, not change.concerned, not change.known)
+    return (*seen, effects.order(change.name), step, change.what, change.name, change.kind)
 
 
 # --- packages
@@ -182,7 +182,7 @@ def _differs(what: str, effect: Effect, *rows: tuple[str, str, str]) -> Iterator
 def _results(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Difference]:
     """Yield the results that differ, metrics first: they are to be explained."""
     for name in sorted({*before, *after}, key=str.encode):
-        was, now = (each.get(name, "").removeprefix("sha256:") for each in (before, after))
+        was, now = (digests.get(name, "").removeprefix("sha256:") for digests in (before, after))
         if was != now:
             what, _, short = name.partition(" ")
             cut = slice(12 if what == "output" else None)
@@ -192,7 +192,7 @@ def _results(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Di
 def _inputs(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Difference]:
     for path in sorted({*before, *after}, key=str.encode):
         if before.get(path) != after.get(path):
-            short = [each.get(path, "").partition(":")[2][:12] for each in (before, after)]
+            short = [inputs.get(path, "").partition(":")[2][:12] for inputs in (before, after)]
             yield _difference("input", Effect.INPUT, path, *short)
 
 
@@ -234,7 +234,7 @@ def _cpu(before: Cpu, after: Cpu) -> Iterator[Difference]:
     lost = sorted({*before.features} - {*after.features})
     new = sorted({*after.features} - {*before.features})
     if lost or new:
-        texts = [" ".join(f"+{each}" for each in some) or "without them" for some in (lost, new)]
+        texts = [" ".join(f"+{flag}" for flag in some) or "without them" for some in (lost, new)]
         yield _difference("cpu", Effect.CPU, "features", *texts)
     yield from _differs("cpu", Effect.NONE, ("model", before.model, after.model))
     cores = (f"{before.cores or ''}", f"{after.cores or ''}")
@@ -260,7 +260,7 @@ def _blas(before: tuple[Blas, ...], after: tuple[Blas, ...]) -> Iterator[Differe
         was, now = old.get((owner, library)), new.get((owner, library))
         name = f"{library} of {owner}"
         if was is None or now is None:
-            texts = [each.version or each.file if each else "" for each in (was, now)]
+            texts = [blas.version or blas.file if blas else "" for blas in (was, now)]
             yield _difference("blas", Effect.BLAS, name, *texts)
             continue
         both = bool(was.version and now.version) and was.version != now.version

@@ -199,7 +199,7 @@ def everything() -> tuple[KnownChange, ...]:
 
 def known_changes(package: str, before: str, after: str) -> tuple[KnownChange, ...]:
     """Return the known changes between two versions of a package, whichever is the newer."""
-    ends = sorted(each for each in (_parsed(before), _parsed(after)) if each)
+    ends = sorted(version for version in (_parsed(before), _parsed(after)) if version)
     if len(ends) != 2:
         return ()
     low, high = ends

@@ -70,16 +70,17 @@ class Drift:
 
     def __str__(self) -> str:
         """Return it as one sentence, for a warning, an error and a label."""
-        each = self.difference
-        if each.kind == "edited":
-            what = f"`{each.name}` was edited when it trained `{self.path}`: {each.before}"
-            return f"{what}; `{self.image}` has it {each.after}"
-        if each.kind == "other files":
+        change = self.difference
+        if change.kind == "edited":
+            what = f"`{change.name}` was edited when it trained `{self.path}`: {change.before}"
+            return f"{what}; `{self.image}` has it {change.after}"
+        if change.kind == "other files":
             return (
-                f"`{each.name} {each.before}` that trained `{self.path}` has other files than "
+                f"`{change.name} {change.before}` that trained `{self.path}` has other files than "
                 f"the one in `{self.image}`"
             )
-        return f"`{self.name}` {each.before} trained `{self.path}`, `{self.image}` has {each.after}"
+        before, after = change.before, change.after
+        return f"`{self.name}` {before} trained `{self.path}`, `{self.image}` has {after}"
 
 
 def check(drifts: Sequence[Drift], allowed: Sequence[str]) -> list[Drift]:
@@ -91,10 +92,10 @@ def check(drifts: Sequence[Drift], allowed: Sequence[str]) -> list[Drift]:
     if not refused:
         return list(drifts)
     errors = []
-    for each in refused:
-        notes = "".join(f"\n{c.package} {c.version}: {c.what}" for c in each.difference.known)
-        hint = f"train with the lock as it is (lockstitch run), or go on: --allow-drift {each.name}"
-        errors.append(LockstitchError(f"{each}{notes}", hint=hint))
+    for refusal in refused:
+        notes = "".join(f"\n{c.package} {c.version}: {c.what}" for c in refusal.difference.known)
+        hint = "train with the lock as it is (lockstitch run), or go on: --allow-drift "
+        errors.append(LockstitchError(f"{refusal}{notes}", hint=hint + refusal.name))
     raise LockstitchError(errors[0].message, hint=errors[0].hint, also=errors[1:])
 
 

@@ -46,8 +46,8 @@ class Fact:
     @property
     def name(self) -> str:
         """What it is, for people."""
-        each = self.strongest
-        return each.name if each.what == "package" else f"{each.what}: {each.name}"
+        change = self.strongest
+        return change.name if change.what == "package" else f"{change.what}: {change.name}"
 
     @property
     def odd(self) -> tuple[str, ...]:
@@ -69,22 +69,23 @@ class Fact:
 
 def compared(names: Sequence[str], prints: Sequence[Fingerprint], where: Context) -> list[Fact]:
     """Return the differences between all environments, those that can change results first."""
-    found: dict[tuple[str, str], dict[tuple[int, int], Difference]] = {}
+    varied: dict[tuple[str, str], dict[tuple[int, int], Difference]] = {}
     ranks: dict[tuple[str, str], tuple[int, int]] = {}
     for one, other in itertools.combinations(range(len(prints)), 2):
         for place, difference in enumerate(differences(prints[one], prints[other], where)):
             key = (difference.what, difference.name)
-            found.setdefault(key, {})[one, other] = difference
+            varied.setdefault(key, {})[one, other] = difference
             ranks[key] = min(ranks.get(key, (difference.effect, place)), (difference.effect, place))
     return [
-        _fact(names, prints, found[key]) for key in sorted(found, key=lambda key: (ranks[key], key))
+        _fact(names, prints, varied[key])
+        for key in sorted(varied, key=lambda key: (ranks[key], key))
     ]
 
 
 def _fact(
     names: Sequence[str], prints: Sequence[Fingerprint], pairs: dict[tuple[int, int], Difference]
 ) -> Fact:
-    strongest = min(pairs.values(), key=lambda each: each.effect)
+    strongest = min(pairs.values(), key=lambda fact: fact.effect)
     part = _PARTS.get(strongest.what, "packages")
     members: list[list[int]] = []
     for number, fingerprint in enumerate(prints):

@@ -215,7 +215,7 @@ def _of_revision(name: str, revision: git.Revision, where: Context) -> Fingerpri
     if not name:
         there = revision.names()
         own = where.project.lock if where.project else ""
-        name = next((each for each in (own, *_LOCKS) if each and each in there), "")
+        name = next((path for path in (own, *_LOCKS) if path and path in there), "")
         if not name:
             message = f"the commit {revision.commit[:12]} has no lock here"
             raise LockstitchError(message, hint=f"name it: {revision.commit[:12]}:PATH")

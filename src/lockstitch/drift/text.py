@@ -95,13 +95,14 @@ def _cut(cell: str) -> str:
     return cell if len(cell) <= _WIDEST else f"{cell[: _WIDEST - 1]}…"
 
 
-def _cells(each: Difference) -> list[str]:
-    name = each.name if each.what == "package" else f"{each.what}: {each.name}"
-    imported = {True: "yes", False: "no", None: ""}[each.imported]
-    who = ["you"] if each.direct else []
-    who += list(each.by[:2])
-    more = f" and {len(each.by) - 2} more" if len(each.by) > 2 else ""
-    return [name, each.kind, each.before or "-", each.after or "-", imported, ", ".join(who) + more]
+def _cells(change: Difference) -> list[str]:
+    name = change.name if change.what == "package" else f"{change.what}: {change.name}"
+    imported = {True: "yes", False: "no", None: ""}[change.imported]
+    who = ["you"] if change.direct else []
+    who += list(change.by[:2])
+    more = f" and {len(change.by) - 2} more" if len(change.by) > 2 else ""
+    values = [change.before or "-", change.after or "-"]
+    return [name, change.kind, *values, imported, ", ".join(who) + more]
 
 
 def _known(differences: Sequence[Difference]) -> Iterator[str]:

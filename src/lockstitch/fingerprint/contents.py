@@ -55,10 +55,10 @@ def of_image(image: StoredImage, store: Store) -> Fingerprint:
     if known is not None:
         with contextlib.suppress(LockstitchError):  # of another version
             return model.of_document(known, "the image")
-    found = _of_image(image, store)
+    fingerprint = _of_image(image, store)
     if image.digest:
-        store.remember(_KIND, image.digest.hex, found.document())
-    return found
+        store.remember(_KIND, image.digest.hex, fingerprint.document())
+    return fingerprint
 
 
 def _of_image(image: StoredImage, store: Store) -> Fingerprint:
@@ -102,9 +102,9 @@ def _sites(files: Files, variables: Mapping[str, str]) -> list[str]:
             continue
         # Debian's own Python looks below /usr/local too, and there first.
         near = ("usr/local", "usr") if prefix == "usr" else (prefix,)
-        found = [site for each in near for site in there if site.startswith(f"{each}/lib/")]
-        if found:
-            return found
+        sites = [site for folder in near for site in there if site.startswith(f"{folder}/lib/")]
+        if sites:
+            return sites
     return there
 
 
@@ -147,10 +147,10 @@ def _hex(value: str) -> str:
 
 
 def _blas(installed: Iterable[_Installed]) -> Iterator[Blas]:
-    for each in installed:
-        for path, _ in each.rows:
+    for package in installed:
+        for path, _ in package.rows:
             if kind := script.BLAS.search(path):
-                yield Blas(name=kind[1], owner=each.name, file=posixpath.basename(path))
+                yield Blas(name=kind[1], owner=package.name, file=posixpath.basename(path))
 
 
 # --- the base
@@ -164,7 +164,7 @@ def _system(files: Files) -> dict[str, str]:
 
 def _python(files: Files, system: Mapping[str, str], sites: list[str]) -> Python | None:
     """Return the version: of its headers, else of Debian's package, else of the folder's name."""
-    minor = next((found[1] for site in sites if (found := re.search(r"python(3\.\d+)", site))), "")
+    minor = next((match[1] for site in sites if (match := re.search(r"python(3\.\d+)", site))), "")
     for prefix in ("usr/local", "usr"):
         text = _text(files, f"{prefix}/include/python{minor}/patchlevel.h")
         if known := _PATCH_LEVEL.search(text):

@@ -41,8 +41,8 @@ def python_of(folder: Path) -> Path:
 
 def site_of(folder: Path) -> Path:
     """Return where the packages of an environment are or would be."""
-    found = sorted(folder.glob("lib/python3*/site-packages")) or [folder / "Lib" / "site-packages"]
-    return found[0]
+    there = sorted(folder.glob("lib/python3*/site-packages"))
+    return there[0] if there else folder / "Lib" / "site-packages"
 
 
 def interpreter(path: Path, env: Mapping[str, str] | None = None) -> Fingerprint:

@@ -136,7 +136,7 @@ class Fingerprint:
 
     def with_packages(self, packages: Iterable[Package]) -> "Fingerprint":
         """Return the same environment with other packages."""
-        return replace(self, packages=tuple(sorted(packages, key=lambda each: each.name)))
+        return replace(self, packages=tuple(sorted(packages, key=lambda package: package.name)))
 
     def document(self) -> dict[str, Any]:
         """Return the fingerprint as JSON in its one form, without the parts that are not known."""
@@ -251,11 +251,11 @@ def _fingerprint(top: Table) -> Fingerprint:
 def _part(kind: type[Part], table: Table) -> Part:
     """Return a part of a fingerprint, each field read as its type says."""
     values = {}
-    for each in fields(kind):  # type: ignore[arg-type]  # any dataclass
-        if each.compare:
-            value = _READERS[each.type](table, each.name)
-            missing = value == "" and isinstance(each.default, str)
-            values[each.name] = each.default if missing else value
+    for part in fields(kind):  # type: ignore[arg-type]  # any dataclass
+        if part.compare:
+            value = _READERS[part.type](table, part.name)
+            missing = value == "" and isinstance(part.default, str)
+            values[part.name] = part.default if missing else value
     return kind(**values)
 
 

@@ -226,9 +226,9 @@ def _table(document: Mapping[str, object], key: str) -> Mapping[str, object]:
 
 def _tables(document: Mapping[str, object], key: str) -> Iterator[Mapping[str, object]]:
     value = document.get(key)
-    for each in value if isinstance(value, list) else []:
-        if isinstance(each, Mapping):
-            yield each
+    for table in value if isinstance(value, list) else []:
+        if isinstance(table, Mapping):
+            yield table
 
 
 def _uv_files(root: Path | None) -> Iterator[Mapping[str, object]]:
@@ -292,10 +292,10 @@ def _of_netrc(host: str) -> Login | None:
         message = f"`{path}` cannot be read: it is not text"
         raise LockstitchError(message, hint="save the file as UTF-8") from None
     # Not the `default` entry: a lock may name any host, and that one would be told to each.
-    found = hosts.get(host) if host != "default" else None
-    if found is None or not found[2]:
+    login = hosts.get(host) if host != "default" else None
+    if login is None or not login[2]:
         return None
-    return Login(user=found[0], password=found[2], source=str(path))
+    return Login(user=login[0], password=login[2], source=str(path))
 
 
 def _ask_keyring(place: _Place) -> Login | None:

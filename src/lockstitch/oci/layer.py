@@ -150,27 +150,27 @@ def arrange(entries: Iterable[Entry], *, root: str = "") -> list[Entry]:
     Folders at or above `root` belong to the base and are left alone. Raises LockstitchError
     for a path that is unsafe, given twice, or both a file and a folder.
     """
-    found: dict[str, Entry] = {}
+    kept: dict[str, Entry] = {}
     for entry in entries:
         check_path(entry.path)
-        if entry.path in found:
-            if entry.kind is Kind.FOLDER and found[entry.path].kind is Kind.FOLDER:
+        if entry.path in kept:
+            if entry.kind is Kind.FOLDER and kept[entry.path].kind is Kind.FOLDER:
                 continue
             message = f"`{entry.path}` would be written twice in one layer"
             raise LockstitchError(message, hint="two packages install the same file: keep one")
-        found[entry.path] = entry
+        kept[entry.path] = entry
     known: set[str] = set()
-    for path in list(found):
+    for path in list(kept):
         for parent in parents(path):
             if parent in known:
                 break  # and so are those above it
             inside = parent != root and (not root or parent.startswith(root + "/"))
-            other = found.setdefault(parent, folder(parent)) if inside else found.get(parent)
+            other = kept.setdefault(parent, folder(parent)) if inside else kept.get(parent)
             if other and other.kind is not Kind.FOLDER:
                 raise LockstitchError(f"`{parent}` is a {other.kind.value} and `{path}` lies in it")
             known.add(parent)
     # By code points, the order of the bytes in UTF-8 too: the one that every system agrees on.
-    return [found[path] for path in sorted(found)]
+    return [kept[path] for path in sorted(kept)]
 
 
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f\\]")

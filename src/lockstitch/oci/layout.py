@@ -185,13 +185,13 @@ class Layout(LayoutReader):
         kept: dict[str, Any] = {}
         malformed = (LockstitchError, OSError, ValueError, LookupError, TypeError, AttributeError)
         with contextlib.suppress(*malformed):
-            for each in parse_json((self.root / "index.json").read_bytes())["manifests"]:
+            for entry in parse_json((self.root / "index.json").read_bytes())["manifests"]:
                 with contextlib.suppress(*malformed):
-                    found = self.manifest(Digest.parse(each["digest"]))
-                    facts = {"mediaType": found.media_type, "size": len(found.data)}
-                    _ = manifest.read(index_of([each]), INDEX_TYPE, "").manifests  # raises
-                    if facts == {key: each[key] for key in facts}:
-                        kept.setdefault(str(each["annotations"][REF]), each)
+                    whole = self.manifest(Digest.parse(entry["digest"]))
+                    facts = {"mediaType": whole.media_type, "size": len(whole.data)}
+                    _ = manifest.read(index_of([entry]), INDEX_TYPE, "").manifests  # raises
+                    if facts == {key: entry[key] for key in facts}:
+                        kept.setdefault(str(entry["annotations"][REF]), entry)
         return [kept[name] for name in sorted(kept)]
 
     def names(self) -> list[str]:
@@ -303,10 +303,10 @@ class Layout(LayoutReader):
     def _forget(self) -> None:
         """Take the names of what refers to images that are gone out of the index."""
         before = self.index().document["manifests"]
-        about = [subject_of(each["annotations"][REF]) for each in before]
+        about = [subject_of(entry["annotations"][REF]) for entry in before]
         pairs = list(zip(before, about, strict=True))
-        named = [Digest.parse(each["digest"]) for each, subject in pairs if not subject]
-        images = {each for digest in named for each in self._needs(digest)}
+        named = [Digest.parse(entry["digest"]) for entry, subject in pairs if not subject]
+        images = {needed for digest in named for needed in self._needs(digest)}
         kept = [each for each, subject in pairs if not subject or subject in images]
         if kept != before:
             self._index(kept)

@@ -62,9 +62,9 @@ def of_layers(layers: Sequence[Source], store: Store) -> list[Listing]:
         return listing
 
     known = [_recorded(digest, store) for digest, _ in layers]
-    missing = [(number, layers[number]) for number, each in enumerate(known) if each is None]
+    missing = [(number, layers[number]) for number, entry in enumerate(known) if entry is None]
     fresh = iter(threads.run(missing, read, parallel=os.cpu_count() or 1))
-    return [next(fresh) if each is None else each for each in known]
+    return [next(fresh) if entry is None else entry for entry in known]
 
 
 def files_of(listings: Iterable[Listing]) -> dict[str, StoredFile]:

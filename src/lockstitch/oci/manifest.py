@@ -34,12 +34,12 @@ class Manifest:
     def document(self) -> Mapping[str, Any]:
         """The JSON object; raises LockstitchError when it is none."""
         try:
-            found = parse_json(self.data)
+            value = parse_json(self.data)
         except ValueError:
-            found = None
-        if not isinstance(found, dict):
+            value = None
+        if not isinstance(value, dict):
             raise LockstitchError(f"{self.source} is not a JSON object")
-        return found
+        return value
 
     @property
     def is_index(self) -> bool:
@@ -93,7 +93,7 @@ class Manifest:
         if not isinstance(values, list) or len(values) > _MOST:
             message = f"`{key}` of {self.source} is not a list of up to {_MOST} descriptors"
             raise LockstitchError(message)
-        return tuple(self._descriptor(each, f"{key}[{n}]") for n, each in enumerate(values))
+        return tuple(self._descriptor(item, f"{key}[{n}]") for n, item in enumerate(values))
 
     def _descriptor(self, value: object, where: str) -> Descriptor:
         try:
@@ -167,26 +167,25 @@ def _platform(value: Mapping[str, object]) -> Platform | None:
 
 
 def _text(value: Mapping[str, object], key: str) -> str:
-    found = value.get(key)
-    if not isinstance(found, str | None):
+    text = value.get(key)
+    if not isinstance(text, str | None):
         raise _MalformedError(f"its `{printable(key)}` is no text")
-    return found or ""
+    return text or ""
 
 
 def _object(value: Mapping[str, object], key: str) -> Mapping[str, object]:
-    found = value.get(key)
-    if not isinstance(found, dict | None):
+    mapping = value.get(key)
+    if not isinstance(mapping, dict | None):
         raise _MalformedError(f"its `{key}` is no object")
-    return found or {}
+    return mapping or {}
 
 
-def fits(found: Platform, wanted: Platform) -> bool:
+def fits(own: Platform, wanted: Platform) -> bool:
     """Return whether an image of a platform runs on another; a variant that is not named fits."""
-    if (found.os, found.architecture) != (wanted.os, wanted.architecture):
+    if (own.os, own.architecture) != (wanted.os, wanted.architecture):
         return False
     return (
-        not wanted.variant
-        or (found.variant or _DEFAULT.get(found.architecture, "")) == wanted.variant
+        not wanted.variant or (own.variant or _DEFAULT.get(own.architecture, "")) == wanted.variant
     )
 
 

@@ -46,8 +46,8 @@ class Platform:
 
     def document(self) -> dict[str, Any]:
         """Return it as descriptors write it."""
-        found = {"os": self.os, "architecture": self.architecture}
-        return found | ({"variant": self.variant} if self.variant else {})
+        document = {"os": self.os, "architecture": self.architecture}
+        return document | ({"variant": self.variant} if self.variant else {})
 
 
 @frozen
@@ -78,18 +78,18 @@ class Descriptor:
 
     def document(self) -> dict[str, Any]:
         """Return it as JSON writes it, without empty members."""
-        found: dict[str, Any] = {
+        document: dict[str, Any] = {
             "mediaType": self.media_type,
             "digest": str(self.digest),
             "size": self.size,
         }
         if self.artifact_type:
-            found["artifactType"] = self.artifact_type
+            document["artifactType"] = self.artifact_type
         if self.annotations:
-            found["annotations"] = dict(self.annotations)
+            document["annotations"] = dict(self.annotations)
         if self.platform:
-            found["platform"] = self.platform.document()
-        return found
+            document["platform"] = self.platform.document()
+        return document
 
 
 @frozen
@@ -130,7 +130,7 @@ class Config:
 
     def document(self) -> dict[str, Any]:
         """Return the config's `config` object, without empty members."""
-        found: dict[str, Any] = {
+        config: dict[str, Any] = {
             # PATH first by name order is what Docker shows too: a sorted list has one spelling.
             "Env": [f"{name}={value}" for name, value in sorted(self.env.items())],
             "Cmd": list(self.command),
@@ -144,7 +144,7 @@ class Config:
             "StopSignal": self.stop_signal,
             "Healthcheck": self.healthcheck.document() if self.healthcheck else None,
         }
-        return {key: value for key, value in found.items() if value}
+        return {key: value for key, value in config.items() if value}
 
 
 @frozen
@@ -204,7 +204,7 @@ class Image:
 def index_bytes(descriptors: Iterable[Descriptor]) -> bytes:
     """Return the index of one image for several platforms, whose digest is its name."""
     # By platform: the order of builds must not show.
-    return index_of(e.document() for e in sorted(descriptors, key=lambda each: str(each.platform)))
+    return index_of(e.document() for e in sorted(descriptors, key=lambda m: str(m.platform)))
 
 
 def index_of(manifests: Iterable[Mapping[str, Any]]) -> bytes:
@@ -250,7 +250,7 @@ class Artifact:
     def manifest_bytes(self, subject: Descriptor | None = None) -> bytes:
         """Return the manifest of the document about this image, or about none."""
         (empty, _), (document, _) = self.blobs()
-        found: dict[str, object] = {
+        manifest: dict[str, object] = {
             "schemaVersion": 2,
             "mediaType": MANIFEST_TYPE,
             "artifactType": self.kind,
@@ -260,10 +260,10 @@ class Artifact:
         if subject:
             # A subject is a descriptor without platform: registries compare digests alone.
             bare = replace(subject, annotations={}, platform=None, artifact_type="")
-            found["subject"] = bare.document()
+            manifest["subject"] = bare.document()
         if self.annotations:
-            found["annotations"] = dict(self.annotations)
-        return canonical_json(found)
+            manifest["annotations"] = dict(self.annotations)
+        return canonical_json(manifest)
 
     def descriptor(self, subject: Descriptor) -> Descriptor:
         """Return the descriptor that an index of referrers has for it."""
@@ -274,7 +274,7 @@ class Artifact:
 def referrers_index(referrers: Iterable[Descriptor]) -> bytes:
     """Return the index of the referrers of one image."""
     # By type and digest: the order of writing must not show.
-    ordered = sorted(referrers, key=lambda each: (each.artifact_type, each.digest))
+    ordered = sorted(referrers, key=lambda referrer: (referrer.artifact_type, referrer.digest))
     return index_of(referrer.document() for referrer in ordered)
 
 

@@ -281,7 +281,7 @@ class _ArchiveReader(LayoutReader):
         super().__init__(path)
         try:
             with tarfile.open(path, "r:", tarinfo=BoundedHeader) as archive:
-                members = [each for each in archive if each.isreg() and not each.issparse()]
+                members = [member for member in archive if member.isreg() and not member.issparse()]
         except (*DAMAGE, OSError) as error:
             raise _damaged(path, f"it is no archive of an image: {error}") from error
         self._places = {
@@ -300,7 +300,7 @@ class _ArchiveReader(LayoutReader):
         Raises LockstitchError when not exactly one image fits, or when it is damaged.
         """
         listed = self._json("manifest.json")
-        images = [each for each in _list(listed, self.root) if isinstance(each, dict)]
+        images = [item for item in _list(listed, self.root) if isinstance(item, dict)]
         tags = [[t for t in image.get("RepoTags") or () if isinstance(t, str)] for image in images]
         chosen = [n for n, known in enumerate(tags) if not name or name in known]
         if len(chosen) != 1:
@@ -309,7 +309,7 @@ class _ArchiveReader(LayoutReader):
         config = self._json(str(image.get("Config")))
         if not isinstance(config, dict):
             raise _damaged(self.root, "its config is no JSON object")
-        names = [str(each) for each in _list(image.get("Layers"), self.root)]
+        names = [str(layer) for layer in _list(image.get("Layers"), self.root)]
         diff_ids, titles = _described(config, len(names))
         layers = tuple(
             StoredLayer(read=partial(self._member, name), created_by=title, diff_id=diff_id)
@@ -351,10 +351,10 @@ def _described(config: Mapping[str, Any], count: int) -> tuple[list[str], list[s
         diff_ids = [""] * count
     history = config.get("history")
     steps = (
-        [each for each in history if isinstance(each, dict)] if isinstance(history, list) else []
+        [entry for entry in history if isinstance(entry, dict)] if isinstance(history, list) else []
     )
     titles = [str(step.get("created_by", "")) for step in steps if not step.get("empty_layer")]
-    return [str(each) for each in diff_ids], (titles + [""] * count)[:count]
+    return [str(item) for item in diff_ids], (titles + [""] * count)[:count]
 
 
 def _object(data: bytes, source: object) -> dict[str, Any]:

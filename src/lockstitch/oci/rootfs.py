@@ -201,7 +201,7 @@ class RootFs(Generic[T]):
 
     def nodes(self) -> list[tuple[str, Node[T]]]:
         """Return everything by its real path, sorted by it."""
-        return sorted(self._nodes.items(), key=lambda each: each[0])
+        return sorted(self._nodes.items(), key=lambda pair: pair[0])
 
 
 # --- layers, member by member

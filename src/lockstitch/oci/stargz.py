@@ -63,8 +63,8 @@ def stitch(
 
 def _in_order(entries: list[Entry], first: Callable[[Entry], bool]) -> Iterator[Entry]:
     chosen = [entry for entry in entries if entry.content is not None and first(entry)]
-    fits = sum(each.size for each in chosen) <= _MOST_FIRST
-    ahead = {each.path for each in chosen if fits}
+    fits = sum(entry.size for entry in chosen) <= _MOST_FIRST
+    ahead = {entry.path for entry in chosen if fits}
     above = set()
     for path in ahead:
         while path := path.rpartition("/")[0]:

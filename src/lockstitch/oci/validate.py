@@ -18,13 +18,13 @@ def problems(image: Image, *, deep: bool = True) -> list[str]:
     With `deep`, every layer is read: digest, size, diffID, order, names, owners, times. Raises
     LockstitchError for a layer in zstd without the package `zstandard`.
     """
-    found = []
+    texts = []
     if image.config.command and not image.layers:
-        found.append("the config names a command but the image has no layer")
+        texts.append("the config names a command but the image has no layer")
     for number, layer in enumerate(image.layers):
         name = f"layer {number} ({layer.created_by})"
-        found += [f"{name}: {text}" for text in (_layer(layer) if deep else ())]
-    return found
+        texts += [f"{name}: {text}" for text in (_layer(layer) if deep else ())]
+    return texts
 
 
 def _layer(layer: Layer) -> Iterator[str]:

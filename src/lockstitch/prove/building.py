@@ -98,7 +98,7 @@ def prove(project: Project, first: Built, images: Sequence[str], progress: Repor
     result = rebuilt(chosen, "all variations")
     return replace(
         result,
-        varied=tuple(each.name for each in chosen),
+        varied=tuple(variation.name for variation in chosen),
         causes=() if result.equal else tuple(culprits(chosen, differs)),
         notes=(*notes, *result.notes),
     )
@@ -147,13 +147,14 @@ def _possible() -> tuple[tuple[Variation, ...], list[str]]:
     """Return the variations that this machine allows, and why not the others."""
     root = hasattr(os, "geteuid") and os.geteuid() == 0
     chosen, notes = [], []
-    for each in variations.of_build():
-        if each.root_only and not root:
-            notes.append(f"skipped: {each.name}: only root can be another user")
-        elif each.root_only and not variations.user_can_run(each.process["uid"]):
-            notes.append(f"skipped: {each.name}: uid {each.process['uid']} may not run this Python")
+    for variation in variations.of_build():
+        if variation.root_only and not root:
+            notes.append(f"skipped: {variation.name}: only root can be another user")
+        elif variation.root_only and not variations.user_can_run(variation.process["uid"]):
+            uid = variation.process["uid"]
+            notes.append(f"skipped: {variation.name}: uid {uid} may not run this Python")
         else:
-            chosen.append(each)
+            chosen.append(variation)
     return tuple(chosen), notes
 
 
@@ -193,7 +194,7 @@ def _compared(first: Built, other: Built) -> Compared:
     for image, one in first.images.items():
         two = other.images.get(image, {"digest": "", "plan": []})
         images[image] = {"here": str(one["digest"]), "there": str(two["digest"])}
-        planned = {each["key"] for each in two["plan"]}
+        planned = {layer["key"] for layer in two["plan"]}
         plans += [f"{image}: {p['title']}" for p in one["plan"] if p["key"] not in planned]
         if one["digest"] != two["digest"]:
             seen = Seen.in_layout(first.layout, image), Seen.in_layout(other.layout, image)

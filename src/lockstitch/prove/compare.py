@@ -51,7 +51,7 @@ class ImageDifference:
     there: str
 
     def __str__(self) -> str:
-        where = " ".join(f"`{each}`" for each in (self.layer, self.entry) if each)
+        where = " ".join(f"`{place}`" for place in (self.layer, self.entry) if place)
         return f"{where}: {self.what}: {self.here} here, {self.there} there"
 
 
@@ -106,12 +106,12 @@ class _Entry:
 
 def _entries(layer: Layer) -> dict[str, _Entry]:
     held = 0
-    found = {}
+    read = {}
     for member, data in entries(layer, lambda _: True):
         held += len(data)
         kept = data if held < _KEPT else None
-        found[member.name] = _Entry(_header(member), sha256(data).hexdigest(), kept)
-    return found
+        read[member.name] = _Entry(_header(member), sha256(data).hexdigest(), kept)
+    return read
 
 
 def _header(member: tarfile.TarInfo) -> dict[str, object]:

@@ -113,9 +113,9 @@ def _against(against: Against) -> Iterator[str]:
     yield from (f"  {difference}" for difference in against.differences)
 
 
-def _training(name: str, first: Run, found: tuple[Trained, ...], tolerance: float) -> Iterator[str]:
+def _training(name: str, first: Run, runs: tuple[Trained, ...], tolerance: float) -> Iterator[str]:
     yield f"training {name}: {len(first.outputs)} outputs, {len(first.metrics)} metrics"
-    for trained in found:
+    for trained in runs:
         yield f"  {trained.variation:<26} {verdict(trained, tolerance)}"
         if trained.note and not trained.holds(tolerance):
             yield f"    {trained.note}"
@@ -128,17 +128,17 @@ def _training(name: str, first: Run, found: tuple[Trained, ...], tolerance: floa
             yield f"    and {len(trained.metrics) - 5} more metrics"
 
 
-def verdict(each: Trained, tolerance: float) -> str:
+def verdict(trained: Trained, tolerance: float) -> str:
     """Return in a few words what a variation changed."""
-    if each.problem:
-        return f"FAILED: {each.problem.splitlines()[0]}"
-    if not each.changes and not each.metrics:
+    if trained.problem:
+        return f"FAILED: {trained.problem.splitlines()[0]}"
+    if not trained.changes and not trained.metrics:
         return "same bytes"
-    if each.means_the_same and not each.metrics:
-        names = ", ".join(change.output for change in each.changes)
+    if trained.means_the_same and not trained.metrics:
+        names = ", ".join(change.output for change in trained.changes)
         return f"same meaning, other bytes: {names}"
-    if each.holds(tolerance):
-        return "same metrics, other last digits" if each.metrics else "same metrics, other bits"
+    if trained.holds(tolerance):
+        return "same metrics, other last digits" if trained.metrics else "same metrics, other bits"
     return "DIFFERS"
 
 
@@ -170,7 +170,7 @@ def document(result: Result) -> dict[str, Any]:
     }
 
 
-def _trained(first: Run, found: tuple[Trained, ...], tolerance: float) -> dict[str, Any]:
+def _trained(first: Run, runs: tuple[Trained, ...], tolerance: float) -> dict[str, Any]:
     return {
         "metrics": dict(first.metrics),
         "outputs": {
@@ -194,7 +194,7 @@ def _trained(first: Run, found: tuple[Trained, ...], tolerance: float) -> dict[s
                 "problem": trained.problem,
                 "note": trained.note,
             }
-            for trained in found
+            for trained in runs
         ],
     }
 

@@ -108,13 +108,13 @@ def prove(project: Project, spec: ImageSpec, progress: Reporter) -> tuple[Run, l
         with progress.task(f"train {spec.name}", 0):
             first = trainer.first()
 
-        def train(each: Variation) -> Run:
-            with progress.task(f"train {spec.name}: {each.name}", 0):
-                return trainer.train(each)
+        def train(variation: Variation) -> Run:
+            with progress.task(f"train {spec.name}: {variation.name}", 0):
+                return trainer.train(variation)
 
-        found, elsewhere = varied(first, [*variations.of_training(), *trainer.own()], train)
-    kept = _kept(project, spec, [first, *elsewhere], found[_REPEAT])
-    return first, [*([kept] if kept else []), *found.values()]
+        changed, elsewhere = varied(first, [*variations.of_training(), *trainer.own()], train)
+    kept = _kept(project, spec, [first, *elsewhere], changed[_REPEAT])
+    return first, [*([kept] if kept else []), *changed.values()]
 
 
 def varied(
@@ -126,18 +126,19 @@ def varied(
     """
     elsewhere: list[Run] = []
 
-    def trained(each: Variation) -> Trained:
-        result = Trained(variation=each.name, hardware=each.hardware, note=each.note)
+    def trained(variation: Variation) -> Trained:
+        result = Trained(variation=variation.name, hardware=variation.hardware, note=variation.note)
         try:
-            other = train(each)
+            other = train(variation)
         except LockstitchError as error:
             return replace(result, problem=error.message)
-        elsewhere.extend([other] if each.hardware else [])
+        elsewhere.extend([other] if variation.hardware else [])
         return _compared(result, first, other)
 
     known = {variation.name: variation for variation in listed}
-    results = {name: trained(each) for name, each in known.items() if not each.joint}
-    results |= _apart([each for each in known.values() if each.joint], results, trained)
+    results = {name: trained(variation) for name, variation in known.items() if not variation.joint}
+    joint = [variation for variation in known.values() if variation.joint]
+    results |= _apart(joint, results, trained)
     known |= {name: _at_once(known.values()) for name in results.keys() - known.keys()}
     results = repeated(results, known, trained)
     if both := results.pop(_TOGETHER, None):
@@ -195,35 +196,35 @@ def repeated(
     return {_REPEAT: chance, **steady}
 
 
-def _touched(each: Trained) -> set[str]:
+def _touched(trained: Trained) -> set[str]:
     """Return the changes of a run, other bytes of one meaning and last digits included."""
-    return _changes(each) | {change.output for change in each.changes}
+    return _changes(trained) | {change.output for change in trained.changes}
 
 
-def _changes(each: Trained) -> set[str]:
+def _changes(trained: Trained) -> set[str]:
     """Return the changes of a run, by the names of outputs and metrics.
 
     Other bytes of one meaning are no change, nor are other last digits of another CPU.
     """
-    names = {*each.metrics, *([_FAILURE] if each.problem else [])}
-    if not each.hardware:
-        names |= {change.output for change in each.changes if change.what != "bytes"}
+    names = {*trained.metrics, *([_FAILURE] if trained.problem else [])}
+    if not trained.hardware:
+        names |= {change.output for change in trained.changes if change.what != "bytes"}
     return names
 
 
-def _part(each: Trained, names: set[str]) -> Trained:
+def _part(trained: Trained, names: set[str]) -> Trained:
     return replace(
-        each,
-        changes=tuple(change for change in each.changes if change.output in names),
-        metrics={name: pair for name, pair in each.metrics.items() if name in names},
-        problem=each.problem if _FAILURE in names else "",
+        trained,
+        changes=tuple(change for change in trained.changes if change.output in names),
+        metrics={name: pair for name, pair in trained.metrics.items() if name in names},
+        problem=trained.problem if _FAILURE in names else "",
     )
 
 
-def _without(each: Trained, names: set[str]) -> Trained:
-    kept = [c for c in each.changes if c.what == "bytes" or c.output not in names]
-    metrics = {name: pair for name, pair in each.metrics.items() if name not in names}
-    return replace(each, changes=tuple(kept), metrics=metrics)
+def _without(trained: Trained, names: set[str]) -> Trained:
+    kept = [c for c in trained.changes if c.what == "bytes" or c.output not in names]
+    metrics = {name: pair for name, pair in trained.metrics.items() if name not in names}
+    return replace(trained, changes=tuple(kept), metrics=metrics)
 
 
 def _joined(*runs: Trained) -> Trained:
@@ -264,15 +265,15 @@ def _kept(
         metrics=dict(sorted(_metrics(project.root, names))),
         seconds=clock.monotonic() - started,
     )
-    found = []
+    diffs = []
     for run in runs:
         trained = replace(
             run,
             outputs={name: output for name, output in run.outputs.items() if name in names},
-            metrics={name: each for name, each in run.metrics.items() if name in kept.metrics},
+            metrics={name: metric for name, metric in run.metrics.items() if name in kept.metrics},
         )
-        found.append(_without(_compared(Trained(variation=KEPT), trained, kept), _changes(chance)))
-    return min(found, key=lambda each: len(_changes(each)))
+        diffs.append(_without(_compared(Trained(variation=KEPT), trained, kept), _changes(chance)))
+    return min(diffs, key=lambda trained: len(_changes(trained)))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -296,7 +297,7 @@ class _Trainer:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(self.scratch / "project" / "project" / name, target)
         read = noted.read_bytes().decode(errors="surrogateescape") if noted.exists() else ""
-        self.outside = tuple(each for each in sorted({*read.splitlines()}) if Path(each).is_file())
+        self.outside = tuple(line for line in sorted({*read.splitlines()}) if Path(line).is_file())
         self.old = tuple(name for name in run.outputs if (self.project.root / name).is_file())
         return run
 
@@ -388,7 +389,7 @@ def _meaning(
     """Return the meaning of files, as the environment of the image reads them."""
     program = str(programs.python(project, spec))
     done = process.run([program, "-B", _MEANING], cwd=root, env=env, stdin=json.dumps(names))
-    return {name: _output(each) for name, each in sorted(json.loads(done.stdout).items())}
+    return {name: _output(output) for name, output in sorted(json.loads(done.stdout).items())}
 
 
 def _stamps(root: Path, spec: ImageSpec) -> dict[str, tuple[int, int]]:
@@ -419,8 +420,8 @@ def _metrics(root: Path, names: Sequence[str]) -> Iterator[tuple[str, float]]:
 
 def _numbers(value: object, path: str) -> Iterator[tuple[str, float]]:
     if isinstance(value, dict):
-        for key, each in value.items():
-            yield from _numbers(each, f"{path}.{key}" if path else str(key))
+        for key, item in value.items():
+            yield from _numbers(item, f"{path}.{key}" if path else str(key))
     elif isinstance(value, int | float) and not isinstance(value, bool):
         yield path, float(value)
 

@@ -123,13 +123,13 @@ def clock_of(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str
     It shifts what every program asks. Else Python's own functions are shifted. An hour is of the
     same day: later before noon, and earlier after it.
     """
-    rest = {name: each for name, each in settings.items() if name not in {"clock", "hours"}}
+    rest = {name: setting for name, setting in settings.items() if name not in {"clock", "hours"}}
     hours = settings.get("hours", 0)
     later = clock.hour() + hours < _DAY
     seconds = settings.get("clock", 0) + (hours if later else -hours) * 3600
     if not seconds:
         return rest, {}
-    library = next((path for each in _FAKETIME for path in sorted(Path("/").glob(each[1:]))), None)
+    library = next((path for glob in _FAKETIME for path in sorted(Path("/").glob(glob[1:]))), None)
     if library is None:
         return {**rest, "clock": seconds}, {}
     # The times of files are data, and what takes how long stays as it is.

@@ -63,18 +63,18 @@ def _serves(have: str, wanted: str) -> bool:
 
 def of(packages: Iterable[P]) -> "Stack[P]":
     """Return the accelerators of these packages."""
-    every = sorted(packages, key=lambda each: each.name)
-    versions = {id(each): _cuda_of(each) for each in every}
-    cuda = [each for each in every if versions[id(each)] or is_cuda(each.name)]
+    every = sorted(packages, key=lambda package: package.name)
+    versions = {id(package): _cuda_of(package) for package in every}
+    cuda = [package for package in every if versions[id(package)] or is_cuda(package.name)]
     majors: dict[str, list[P]] = {}
-    for each in cuda:
-        if versions[id(each)]:
-            majors.setdefault(major(each), []).append(each)
+    for package in cuda:
+        if versions[id(package)]:
+            majors.setdefault(major(package), []).append(package)
     main = _main(majors)
-    others = [each for each in cuda if versions[id(each)] and major(each) != main]
-    exact = [v for each in majors.get(main, ()) if "." in (v := versions[id(each)])]
+    others = [package for package in cuda if versions[id(package)] and major(package) != main]
+    exact = [v for package in majors.get(main, ()) if "." in (v := versions[id(package)])]
     version = max(exact, key=exact.count) if exact else main
-    built = [(each, have) for each in every if (have := _built_for(each, version))]
+    built = [(package, have) for package in every if (have := _built_for(package, version))]
     return Stack(cuda=version, packages=tuple(cuda), others=tuple(others), built=tuple(built))
 
 
@@ -82,7 +82,7 @@ def _main(majors: dict[str, list[P]]) -> str:
     """Return the major version of CUDA that counts: torch's, else that of the runtime."""
 
     def weight(version: str) -> tuple[bool, bool, int, str]:
-        names = {each.name for each in majors[version]}
+        names = {package.name for package in majors[version]}
         runtime = any(name.startswith("nvidia-cuda-runtime") for name in names)
         return "torch" in names, runtime, len(names), version
 

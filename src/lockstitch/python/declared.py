@@ -54,14 +54,14 @@ def requirements(document: Mapping[str, Any]) -> Iterator[Requirement]:
 def included(document: Mapping[str, Any], groups: Iterable[str]) -> set[str]:
     """Return the normal names of groups and of all that they include (PEP 735)."""
     raw = {normal(name): items for name, items in table(document, "dependency-groups").items()}
-    todo, found = [normal(group) for group in groups], set[str]()
+    todo, seen = [normal(group) for group in groups], set[str]()
     while todo:
         group = todo.pop()
-        if group not in found:
-            found.add(group)
-            names = (each.get("include-group") for each in tables(raw.get(group)))
+        if group not in seen:
+            seen.add(group)
+            names = (item.get("include-group") for item in tables(raw.get(group)))
             todo += [normal(name) for name in names if isinstance(name, str)]
-    return found
+    return seen
 
 
 def default_groups(document: Mapping[str, Any], every: Iterable[str]) -> list[str]:

@@ -196,11 +196,11 @@ class _Walk:
             for _ in range(level - 1):
                 folder = posixpath.dirname(folder)
             base = posixpath.join(folder, *name.split(".")) if name else folder
-            for each in names or [""]:
-                yield f"/{base}:{each}"
+            for attribute in names or [""]:
+                yield f"/{base}:{attribute}"
         elif names:
-            for each in names:
-                yield f"{name}:{each}"
+            for attribute in names:
+                yield f"{name}:{attribute}"
         else:
             yield name
 
@@ -218,8 +218,8 @@ class _Walk:
             for place in self._places(module[:-1])[-1:]:
                 folder = place.removesuffix("__init__.py")
                 below = [n for n in self._tree.names if n.startswith(folder) and n.endswith(".py")]
-                for each in below if folder.endswith("/") else ():
-                    self._push(each, reach=_possible(reach))
+                for submodule in below if folder.endswith("/") else ():
+                    self._push(submodule, reach=_possible(reach))
             return
         places = self._places(module)
         if not places:
@@ -308,13 +308,13 @@ def named(module: ast.Module) -> Iterator[tuple[str, int, Reach]]:
                 is_setting = getattr(first, "value", "") == "DJANGO_SETTINGS_MODULE"
                 values = [first] if _dotted(function) == "include" else rest if is_setting else []
         branched = isinstance(node, ast.stmt) and node not in module.body
-        for each in (child for value in values for child in ast.walk(value)):
-            match each:
+        for inner in (child for value in values for child in ast.walk(value)):
+            match inner:
                 case ast.Constant(value=str(text)) if _NAMED.fullmatch(text):
                     head, _, last = text.rpartition(".")
                     reach = Reach.POSSIBLE if branched else Reach.CERTAIN
                     is_inner = is_part or last[:1].isupper()
-                    yield head if head and is_inner else text, each.lineno, reach
+                    yield head if head and is_inner else text, inner.lineno, reach
 
 
 _Statement = tuple[str, tuple[str, ...], int, int, Reach]
@@ -547,11 +547,11 @@ def _walk(node: ast.AST) -> Iterator[ast.AST]:
     """Yield the nodes of an expression that are evaluated with it: no body of a lambda."""
     waiting = [node]
     while waiting:
-        each = waiting.pop()
-        yield each
-        if isinstance(each, ast.IfExp | ast.BoolOp | ast.Lambda):
+        inner = waiting.pop()
+        yield inner
+        if isinstance(inner, ast.IfExp | ast.BoolOp | ast.Lambda):
             continue  # only some of it is evaluated
-        waiting += reversed(list(ast.iter_child_nodes(each)))
+        waiting += reversed(list(ast.iter_child_nodes(inner)))
 
 
 def _dotted(node: ast.expr) -> str:

@@ -51,7 +51,7 @@ def _way_in(folder: Path) -> str:
     In a git repository the folders above it are looked at too.
     """
     chain = (folder, *folder.parents)
-    root = next((n for n, each in enumerate(chain, 1) if (each / ".git").exists()), 1)
+    root = next((n for n, folder in enumerate(chain, 1) if (folder / ".git").exists()), 1)
     for path in chain[:root]:
         if any(any(path.glob(pattern)) for pattern in _OTHER_KINDS):
             return _init_hint(path)
@@ -145,7 +145,7 @@ def wrong(document: Mapping[str, Any], root: Path) -> list[LockstitchError]:
     try:
         read(document, root)
     except LockstitchError as error:
-        return [each for each in error.everything() if "`tool.lockstitch" in each.message]
+        return [wrong for wrong in error.everything() if "`tool.lockstitch" in wrong.message]
     return []
 
 
@@ -277,7 +277,7 @@ def _stack(own: Mapping[str, Any], problems: list[LockstitchError], *, declared:
         **own["object-store"],
         login=own["login"],
         services=tuple(
-            _service(name, each, own["runner"], problems)
-            for name, each in sorted(own["services"].items())
+            _service(name, service, own["runner"], problems)
+            for name, service in sorted(own["services"].items())
         ),
     )

@@ -92,14 +92,14 @@ def _misfits(
         for item in value:
             yield from _misfits(item, path, part["items"])
     elif isinstance(value, str):
-        for each in (part, *part.get("allOf", ())):
-            if not _matches(value, each) or value not in each.get("enum", (value,)):
-                yield _misfit(value, path, each)
+        for branch in (part, *part.get("allOf", ())):
+            if not _matches(value, branch) or value not in branch.get("enum", (value,)):
+                yield _misfit(value, path, branch)
                 return
 
 
 def _misfit(value: str, path: Sequence[str], part: Mapping[str, Any]) -> LockstitchError:
-    names = " or ".join(f'"{each}"' for each in part.get("enum", ()))
+    names = " or ".join(f'"{value}"' for value in part.get("enum", ()))
     message = part.get("x-problem", "is `{}`").replace("{}", f"{value:.80}")
     return problem(path, message, hint=part.get("x-hint", names))
 

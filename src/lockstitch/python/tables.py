@@ -61,7 +61,7 @@ def _place(text: str, error: ValueError) -> str:
         end = len(text)
     else:
         line = int(stopped[1]) if isinstance(stopped, re.Match) else stopped
-        end = sum(len(each) for each in text.splitlines(keepends=True)[:line])
+        end = sum(len(text_line) for text_line in text.splitlines(keepends=True)[:line])
     opened = _open(text[:end])
     if opened is None:
         return str(error)
@@ -98,12 +98,12 @@ def table(value: object, *keys: str) -> Mapping[str, Any]:
 
 def tables(value: object) -> list[Mapping[str, Any]]:
     """Return the tables of a list, none when it is no list."""
-    return [each for each in value if isinstance(each, Mapping)] if isinstance(value, list) else []
+    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
 
 
 def texts(value: object) -> list[str]:
     """Return the texts of a list, none when it is no list."""
-    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
 
 
 class Table:

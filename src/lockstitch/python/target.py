@@ -76,8 +76,8 @@ class Target:
     def _musllinux(self) -> Iterator[str]:
         """Yield the tags of PEP 656: those of this musl and of every older one of its line."""
         major, minor = self.musl.split(".")[:2]
-        for each in range(int(minor), -1, -1):
-            yield f"musllinux_{major}_{each}_{self.machine}"
+        for release in range(int(minor), -1, -1):
+            yield f"musllinux_{major}_{release}_{self.machine}"
 
     def _manylinux(self) -> Iterator[str]:
         for release in range(int(self.glibc.split(".")[1]), _OLDEST[self.machine] - 1, -1):

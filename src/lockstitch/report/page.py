@@ -125,7 +125,7 @@ def _drifts(project: Project, since: str) -> Iterator[Drift]:
 
 def _drift(title: str, before: str, after: str, context: Context) -> Drift:
     try:
-        both = [source.read_whole(each, context) for each in (before, after)]
+        both = [source.read_whole(word, context) for word in (before, after)]
         differences = source.differences(both[0], both[1], context)
     except LockstitchError as error:
         return Drift(title=title, missing=error.message.splitlines()[0])

@@ -100,8 +100,8 @@ class Sized:
 def _by_name(packages: Mapping[str, int]) -> dict[str, tuple[str, int]]:
     """Return version and bytes by the name of a package, of what is written `name version`."""
     sizes: dict[str, tuple[str, int]] = {}
-    for each, size in packages.items():
-        name, _, version = each.partition(" ") if not each.startswith("/") else (each, "", "")
+    for key, size in packages.items():
+        name, _, version = key.partition(" ") if not key.startswith("/") else (key, "", "")
         was, before = sizes.get(name, ("", 0))
         sizes[name] = (version or was, before + size)
     return sizes
@@ -149,8 +149,8 @@ def _before(snapshot: package_sizes.Snapshot, store: Store) -> dict[str, int] | 
             if not store.has_whole(parsed, size):
                 return None
             source = (parsed, partial(files.chunks, store.path(parsed)))
-            (found,) = listing.of_layers([source], store)
-            known = package_sizes.remember(parsed, found, store)
+            (layers,) = listing.of_layers([source], store)
+            known = package_sizes.remember(parsed, layers, store)
         for package, number in known.items():
             total[package] = total.get(package, 0) + number
     return total

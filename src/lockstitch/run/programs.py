@@ -184,7 +184,7 @@ def _signature(project: Project, image: ImageSpec) -> Signature:
 
 
 def _names(before: Signature, after: Signature) -> str:
-    return first_of(sorted({each[0] for each in {*before} ^ {*after}}), 3)  # a line's worth
+    return first_of(sorted({changed[0] for changed in {*before} ^ {*after}}), 3)  # a line's worth
 
 
 @contextlib.contextmanager
@@ -200,5 +200,5 @@ def _forwarded(send: Callable[[int], object], *, interrupt: bool = True) -> Iter
     try:
         yield
     finally:
-        for number, each in before.items():
-            signal.signal(number, each)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -108,8 +108,8 @@ class RunRecord:
 def _flat(value: object, path: str) -> Iterator[tuple[str, str]]:
     """Yield the plain values of JSON by their paths."""
     if isinstance(value, dict):
-        for key, each in value.items():
-            yield from _flat(each, f"{path}.{key}" if path else str(key))
+        for key, item in value.items():
+            yield from _flat(item, f"{path}.{key}" if path else str(key))
     elif not isinstance(value, list):
         yield path, json.dumps(value)
 
@@ -147,7 +147,7 @@ def of_document(document: dict[str, Any], source: str) -> RunRecord:
     inner = document.get("fingerprint")
     record = RunRecord(
         task=top.text("task"),
-        command=tuple(each for each in document.get("command", ()) if isinstance(each, str)),
+        command=tuple(word for word in document.get("command", ()) if isinstance(word, str)),
         fingerprint=model.of_document(inner if isinstance(inner, dict) else {}, source),
         commit=git.text("commit") if git.raw("commit") else "",
         dirty=git.texts("dirty"),
@@ -337,7 +337,7 @@ def _finish(
     locks = [project.root / name for name in manager.of(project).locks(project)]
     locks += [project.root / f"pylock.{spec.name}.toml", project.root / "lockstitch.lock"]
     python = live.python_of(programs.folder(project, spec))
-    artifacts = [each for each in (*locks, path) if each.is_file()]
+    artifacts = [output for output in (*locks, path) if output.is_file()]
     tracked = mlflow.after(python, env, before.token, artifacts)
     if tracked.problem or not tracked.runs:
         reason = tracked.problem or "it created none"

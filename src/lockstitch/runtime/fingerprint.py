@@ -76,14 +76,14 @@ def packages(distributions=None, seen=None, now=None):
     `seen` is what was found edited before, by name, with a mark of the files and their digests; it
     is read, and what is found now is put into `now`.
     """
-    found, wanted = {}, {}
+    by_name, wanted = {}, {}
     roots: dict[str, list[tuple[str, list[tuple[str, str]]]]] = {}
     for distribution in (
         importlib.metadata.distributions() if distributions is None else distributions
     ):
         known = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""
         name, version, requires = header(known)
-        if name and name not in found:
+        if name and name not in by_name:
             root = str(distribution.locate_file(""))
             listed = rows(distribution.read_text("RECORD") or "")
             notes = (
@@ -97,16 +97,16 @@ def packages(distributions=None, seen=None, now=None):
             if now is not None and mark:
                 now[name] = [mark, [*edited], sums]
             package = {"name": name, "version": version, **described(sums, *notes)}
-            found[name] = {**package, "edited": [*edited]}
+            by_name[name] = {**package, "edited": [*edited]}
             wanted[name] = requires
             roots.setdefault(os.path.realpath(root), []).append((name, listed))
     for root, owners in roots.items():
         for name, path in added(root, owners):
-            found[name]["edited"].append("added " + path)
-    for name, package in found.items():
-        package["needs"] = sorted({need for need in wanted[name] if need in found})
+            by_name[name]["edited"].append("added " + path)
+    for name, package in by_name.items():
+        package["needs"] = sorted({need for need in wanted[name] if need in by_name})
         package["edited"].sort()
-    return [found[name] for name in sorted(found)]
+    return [by_name[name] for name in sorted(by_name)]
 
 
 def described(sums: dict[str, str], wheel: str, direct_url: str) -> dict[str, Any]:
@@ -222,8 +222,8 @@ def verified(root, listed):
         except OSError:
             wrong.append("missing " + path)
             continue
-        found = base64.urlsafe_b64encode(hasher.digest()).rstrip(b"=").decode()
-        if found != value.rstrip("="):
+        actual = base64.urlsafe_b64encode(hasher.digest()).rstrip(b"=").decode()
+        if actual != value.rstrip("="):
             wrong.append("changed " + path)
     return wrong
 
@@ -243,9 +243,9 @@ def added(root, owners):
             there = sorted(os.listdir(os.path.join(root, folder)))
         except OSError:
             continue
-        for each in there:
-            path = folder + "/" + each
-            if each.endswith(CODE) and path not in known:
+        for file in there:
+            path = folder + "/" + file
+            if file.endswith(CODE) and path not in known:
                 yield name, path
 
 
@@ -289,18 +289,18 @@ def system(root="/"):
     """Return the packages of the system, name to version: dpkg's, distroless images' and apk's."""
     texts = [text(root, "var/lib/dpkg/status")]
     folder = os.path.join(root, "var/lib/dpkg/status.d")
-    texts += [text(folder, each) for each in listed(folder) if not each.endswith(".md5sums")]
+    texts += [text(folder, name) for name in listed(folder) if not name.endswith(".md5sums")]
     return {**dpkg("\n\n".join(texts)), **apk(text(root, "lib/apk/db/installed"))}
 
 
 def dpkg(text: str) -> dict[str, str]:
     """Return the packages of dpkg's status, or of several such files joined."""
-    found = {}
+    versions = {}
     for block in text.split("\n\n"):
         fields = dict(re.findall(r"(?m)^(Package|Version|Status): *(.*)$", block))
         if "Package" in fields and "not-installed" not in fields.get("Status", ""):
-            found[fields["Package"]] = fields.get("Version", "")
-    return found
+            versions[fields["Package"]] = fields.get("Version", "")
+    return versions
 
 
 def apk(text: str) -> dict[str, str]:
@@ -352,7 +352,7 @@ def gpu(root="/"):
 
 def blas(distributions=None):
     """Return each copy of a BLAS that packages bring: file, version, kernels, threads."""
-    found = {}
+    libraries = {}
     for distribution in (
         importlib.metadata.distributions() if distributions is None else distributions
     ):
@@ -365,8 +365,8 @@ def blas(distributions=None):
                 )
                 facts = {"name": kind.group(1), "owner": owner, "file": file}
                 facts.update(probed(str(distribution.locate_file(path))))
-                found[owner, file] = facts
-    return [found[key] for key in sorted(found)]
+                libraries[owner, file] = facts
+    return [libraries[key] for key in sorted(libraries)]
 
 
 def probed(path):

@@ -23,16 +23,16 @@ def write(target, pid):
     """Write the modules that came since the start; not in a child that was forked."""
     if os.getpid() != pid:
         return
-    found = {}
+    modules = {}
     for name, module in list(sys.modules.items()):
         # Asking a lazy module for an attribute would load it.
         known = getattr(module, "__dict__", {}) if isinstance(module, types.ModuleType) else {}
         path = known.get("__file__")
         if name not in BEFORE and name != "__main__" and isinstance(path, str):
-            found[name] = path
+            modules[name] = path
     part = target + ".part"
     with open(part, "w", encoding="utf-8") as handle:
-        json.dump(found, handle)
+        json.dump(modules, handle)
     os.replace(part, target)
 
 

@@ -31,7 +31,7 @@ def main(bundle, folder):
     with tarfile.open(bundle, "r|") as archive:
         index = json.loads(content(archive, archive.next()))
         wanted = {
-            each["digest"].split(":")[1]: each for each in index.get("tool", {}).get("files", ())
+            file["digest"].split(":")[1]: file for file in index.get("tool", {}).get("files", ())
         }
         for member in archive:
             name = member.name.split("/")[-1]

@@ -62,8 +62,8 @@ class Parts:
             if len(value) > _LONGEST:
                 self.put(path, repr(value).encode())
             else:
-                for number, each in enumerate(value):
-                    self.walk(each, "%s[%d]" % (path, number), depth + 1)
+                for number, item in enumerate(value):
+                    self.walk(item, "%s[%d]" % (path, number), depth + 1)
         elif isinstance(value, (set, frozenset)):
             self.put(path, repr(sorted(map(repr, value))).encode())
         elif callable(value) and hasattr(value, "__qualname__"):
@@ -93,7 +93,7 @@ class Parts:
         self.put(path + "#type", ("%s.%s" % (kind.__module__, kind.__qualname__)).encode())
         state = _state(value)
         if isinstance(state, dict):
-            state = {key: each for key, each in state.items() if key not in _PASSING}
+            state = {key: value for key, value in state.items() if key not in _PASSING}
         self.walk(state, path, depth + 1)
         self._predictions(value, path)
 
@@ -156,9 +156,9 @@ def _npy(data, parts):
 def _npz(data, parts):
     import numpy
 
-    with numpy.load(io.BytesIO(data), allow_pickle=False) as found:
-        for name in sorted(found.files):
-            parts.walk(found[name], name)
+    with numpy.load(io.BytesIO(data), allow_pickle=False) as arrays:
+        for name in sorted(arrays.files):
+            parts.walk(arrays[name], name)
     return "arrays"
 
 
@@ -203,10 +203,10 @@ def _onnx(data, parts):
         parts.put(
             "node[%d] %s" % (number, node.op_type), node.SerializeToString(deterministic=True)
         )
-    for each in model.graph.initializer:
-        parts.walk(numpy_helper.to_array(each), "initializer %s" % each.name)
-    for each in (*model.graph.input, *model.graph.output):
-        parts.put(each.name, each.SerializeToString(deterministic=True))
+    for tensor in model.graph.initializer:
+        parts.walk(numpy_helper.to_array(tensor), "initializer %s" % tensor.name)
+    for tensor in (*model.graph.input, *model.graph.output):
+        parts.put(tensor.name, tensor.SerializeToString(deterministic=True))
     parts.put("opset", repr([(o.domain, o.version) for o in model.opset_import]).encode())
     return "graph"
 
@@ -233,7 +233,7 @@ def read(path):
     """Return the digest of a file, and the digest and size of each part of its meaning."""
     with open(path, "rb") as handle:
         data = handle.read()
-    found = {"bytes": hashlib.sha256(data).hexdigest(), "size": len(data)}
+    result = {"bytes": hashlib.sha256(data).hexdigest(), "size": len(data)}
     reader = _BY_NAME.get(os.path.splitext(path)[1].lower())
     parts = Parts()
     how, problem = "bytes", ""
@@ -244,7 +244,7 @@ def read(path):
             parts, problem = Parts(), "%s: %s" % (type(error).__name__, error)
     if how == "bytes":
         parts.put("", data)
-    return dict(found, how=how, problem=problem[:300], parts=parts.found)
+    return dict(result, how=how, problem=problem[:300], parts=parts.found)
 
 
 if __name__ == "__main__":

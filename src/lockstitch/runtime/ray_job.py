@@ -156,7 +156,7 @@ def unpack(file: BinaryIO, options: argparse.Namespace) -> bool:
             for member in archive:
                 name = os.path.normpath(member.name)
                 whole = name == REPORT
-                below = name.startswith(tuple(each.rstrip("/") + "/" for each in options.output))
+                below = name.startswith(tuple(path.rstrip("/") + "/" for path in options.output))
                 if not member.isfile() or not (below or whole):
                     continue
                 path = os.path.join(options.folder if whole else options.into, name)

@@ -65,7 +65,7 @@ def kept_login(path: str, text: str) -> tuple[str, int] | None:
 
 def _is_named(kind: dict[str, str], path: str) -> bool:
     lower = path.lower()
-    return any(re.fullmatch(kind["names"], each) for each in (lower, basename(lower)))
+    return any(re.fullmatch(kind["names"], path) for path in (lower, basename(lower)))
 
 
 def _kinds() -> list[dict[str, str]]:

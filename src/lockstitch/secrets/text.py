@@ -69,10 +69,10 @@ def merged(secrets: Iterable[Secret]) -> list[Secret]:
     ]
 
 
-def _order(each: Secret) -> tuple[int, bool, int, str]:
+def _order(secret: Secret) -> tuple[int, bool, int, str]:
     # Our own names first: they are the ones that the documents explain.
-    ours = each.found_by == ("lockstitch",)
-    return _RANKS.get(each.severity, 2), not ours, each.column, each.rule
+    ours = secret.found_by == ("lockstitch",)
+    return _RANKS.get(secret.severity, 2), not ours, secret.column, secret.rule
 
 
 def decoded(data: bytes) -> str | None:

@@ -231,7 +231,7 @@ class Compose:
         _refuse_loopback(self.project.stack.endpoint)
         folder.make()
         with files.lock(folder.root / "up.lock"):
-            states = {name: each["state"] for name, each in self.status().items()}
+            states = {name: service["state"] for name, service in self.status().items()}
             if states and all(state == READY for state in states.values()):
                 return control.Started(new=False, moved={})
             if folder.supervisor():
@@ -312,7 +312,7 @@ class Compose:
         wanted = (2 if self.project.stack.endpoint else 3) + len(self.project.stack.services)
         while True:
             services = self.status()
-            waits = [name for name, each in services.items() if each["state"] != READY]
+            waits = [name for name, service in services.items() if service["state"] != READY]
             note(", ".join(waits))
             if len(services) == wanted and not waits:
                 return

@@ -153,7 +153,7 @@ def write_plan(
     ports that are not those that pyproject.toml names.
     """
     wanted = {name: getattr(stack, f"{name}_port") for name in NAMES}
-    wanted |= {each.name: each.port for each in stack.services}
+    wanted |= {one.name: one.port for one in stack.services}
     chosen = machine.choose_ports({**wanted, **ports})
     if stack.endpoint:
         take_keys(folder)
@@ -255,14 +255,16 @@ def _wait(
         if states and all(state == READY for state in states.values()):
             return
         if FAILED in states.values():
-            failed = [each for each in services.values() if each["state"] == FAILED]
-            raise_all([_failure(folder, each) for each in failed if each["problem"] != NEEDS])
+            failed = [state for state in services.values() if state["state"] == FAILED]
+            raise_all([_failure(folder, state) for state in failed if state["problem"] != NEEDS])
         if running.poll() is not None if running else not machine.identity(pid):
             end = "\n".join(last_lines(folder.log("supervisor"), 8))
             message = f"the supervisor has ended\n{end}"
             raise LockstitchError(message, hint="lockstitch stack logs supervisor")
         clock.sleep(0.05)
-    why = [f"`{each['name']}`: {each['problem'] or each['state']}" for each in services.values()]
+    why = [
+        f"`{state['name']}`: {state['problem'] or state['state']}" for state in services.values()
+    ]
     message = f"not ready after {_PATIENCE:.0f} s\n" + ("\n".join(why) or "no supervisor")
     raise LockstitchError(message, hint="lockstitch stack logs")
 

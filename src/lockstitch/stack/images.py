@@ -49,7 +49,7 @@ def build(
     specs = [_linked(image) for image in project.images]
     built = builder.build(specs, Layout(project.root / "images", own=True))
     names = [(spec.name, platform) for spec in specs for platform in project.platforms]
-    return dict(zip(names, (each.image for each in built), strict=True))
+    return dict(zip(names, (image.image for image in built), strict=True))
 
 
 def locked(lock: Lock, images: dict[tuple[str, str], Image]) -> tuple[LockedService, ...]:
@@ -86,7 +86,7 @@ def _project(project: Project, lock: Lock, store: Store) -> Project:
 def _write(root: Path, parts: dict[str, bytes]) -> None:
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir(parents=True)
-    for name in sorted(parts, key=lambda each: each == "pyproject.toml"):  # it is last
+    for name in sorted(parts, key=lambda name: name == "pyproject.toml"):  # it is last
         files.write_bytes(root / name, parts[name])
         if name == "sh.py":
             (root / name).chmod(0o755)

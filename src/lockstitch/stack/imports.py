@@ -104,11 +104,11 @@ def waiting(project: Project, server: str, login: Login | None = None) -> int:
 
 def _imported(server: str, login: Login | None) -> set[str]:
     body: dict[str, Any] = {"view_type": "ALL"}
-    ids = [each["experiment_id"] for each in _pages(server, login, "experiments", body)]
+    ids = [experiment["experiment_id"] for experiment in _pages(server, login, "experiments", body)]
     body = {"experiment_ids": ids, "filter": f"tags.`{TAG}` != ''", "run_view_type": "ALL"}
     runs = _pages(server, login, "runs", body) if ids else ()
     tags = [run["data"].get("tags", []) for run in runs]
-    return {tag["value"] for each in tags for tag in each if tag["key"] == TAG}
+    return {tag["value"] for listed in tags for tag in listed if tag["key"] == TAG}
 
 
 def _pages(server: str, login: Login | None, kind: str, body: Mapping[str, Any]) -> Iterator[Any]:

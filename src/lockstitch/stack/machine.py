@@ -78,7 +78,7 @@ def _is_shared() -> bool:
         import pwd  # which Windows does not have
     except ImportError:
         return False
-    people = [each.pw_uid for each in pwd.getpwall() if each.pw_shell not in _NO_SHELLS]
+    people = [user.pw_uid for user in pwd.getpwall() if user.pw_shell not in _NO_SHELLS]
     return any(_FIRST <= uid < _NOBODY and uid != os.getuid() for uid in people)
 
 

@@ -215,7 +215,7 @@ def parts_of(folder: Folder) -> Parts:
             bucket=str(plan["bucket"]),
             region=str(plan["region"]),
             login=bool(plan.get("login")),
-            services=tuple(_own(each) for each in plan.get("services", [])),
+            services=tuple(_own(service) for service in plan.get("services", [])),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         message = f"`{folder.plan}` cannot be read"

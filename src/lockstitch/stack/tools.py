@@ -81,7 +81,7 @@ def install_debian(
     """
     here = _DEBIAN.get(platform.machine(), "") if platform.system() == "Linux" else ""
     own = [package for package in packages if package.architecture in {here, "all"}]
-    if not any(each.architecture == here for each in own):
+    if not any(package.architecture == here for package in own):
         locked = ", ".join(sorted({package.architecture for package in packages} - {"all"}))
         message = f"the service `{name}` is locked for Debian on {locked}, and this is {_here()}"
         hint = "add this machine to `platforms` of [tool.lockstitch], then lockstitch lock"
@@ -101,7 +101,7 @@ def install_debian(
                 path.write_bytes(b"".join(entry.content.plain()))
                 path.chmod(entry.mode)
 
-    key = _short("\n".join(each.digest.hex for each in own))
+    key = _short("\n".join(package.digest.hex for package in own))
     return _once(f"service-{key}", name, store, progress, fill)
 
 

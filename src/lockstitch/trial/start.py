@@ -203,7 +203,7 @@ def _read(trial: Trial, output: str) -> Iterator[list[str]]:
     for name in dict.fromkeys(reversed(_FRAME.findall(traced))):
         with contextlib.suppress(OSError, ValueError):
             code = code_of(name, (trial.root.path / "app" / name).read_text())
-            yield [each for each in read_by(code) if each not in there] if code else []
+            yield [file for file in read_by(code) if file not in there] if code else []
 
 
 def _plan(trial: Trial, folder: Path, *, writable: bool) -> dict[str, object]:
@@ -222,8 +222,8 @@ def _plan(trial: Trial, folder: Path, *, writable: bool) -> dict[str, object]:
             binds[f"/app/{name.rstrip('/')}"] = str(source)
     for path, _, names in os.walk(folder / "outputs"):
         _give(Path(path), uid, gid)
-        for each in names:
-            _give(Path(path, each), uid, gid)
+        for inner in names:
+            _give(Path(path, inner), uid, gid)
     upper = folder / "upper"
     if writable or beside:
         upper.mkdir(mode=0o755)

@@ -120,7 +120,7 @@ def _unseeded(folder: Path) -> list[str]:
     from lockstitch.repository.files import open_repository
 
     findings = RUN001().find(open_repository(folder))
-    return [f"{each.place}: {each.message}" for each in findings if isinstance(each, Finding)]
+    return [f"{item.place}: {item.message}" for item in findings if isinstance(item, Finding)]
 
 
 def _print(options: argparse.Namespace, document: dict[str, Any], text: str) -> None:

@@ -258,8 +258,8 @@ def _bring(session: Session, path: Path) -> None:
         message = f"there is no bundle `{path}`"
         raise LockstitchError(message, hint=f"lockstitch pack --output {path}, with a network")
     with session.progress.task(f"read {path.name}", path.stat().st_size) as task:
-        found = bundle.bring(path, session.project.root, session.store, task.advance)
-    say(f"`{path}`: {len(found.files)} files, each as its digest says")
+        brought = bundle.bring(path, session.project.root, session.store, task.advance)
+    say(f"`{path}`: {len(brought.files)} files, each as its digest says")
 
 
 def _check_engine(options: argparse.Namespace) -> None:
@@ -459,12 +459,12 @@ def _show(
 ) -> None:
     if as_json:
         documents = [_document(image, published.get(image.spec)) for image in built]
-        for image, each in zip(built, documents, strict=True):
+        for image, document in zip(built, documents, strict=True):
             if image.spec in trials:
                 from lockstitch.cli.commands import try_
 
                 spec, verdict = image.prepared.spec, trials[image.spec]
-                each["trial"] = try_.document(session.project, spec, verdict)
+                document["trial"] = try_.document(session.project, spec, verdict)
         print_json(documents)
         return
     for image in built:

@@ -163,10 +163,10 @@ def _run(options: argparse.Namespace) -> int:
         message = f"--json cannot be used together with --format {options.format}"
         raise UsageError(message, hint=f"lockstitch check --format {options.format}")
     known = rules.codes()
-    found = settings.load(root, known)
+    configured = settings.load(root, known)
     chosen = settings.chosen(
         rules.RULES,
-        found,
+        configured,
         select=[*chain(*options.select)],
         extend_select=[*chain(*options.extend_select)],
         ignore=[*chain(*options.ignore)],
@@ -177,15 +177,15 @@ def _run(options: argparse.Namespace) -> int:
         history=options.history,
         images=tuple(options.image),
     )
-    found = replace(found, options=extras)
-    repo = open_repository(root, exclude=found.exclude)
+    configured = replace(configured, options=extras)
+    repo = open_repository(root, exclude=configured.exclude)
     options.diff = options.diff or (options.fix and options.dry_run)
     options.fix = options.fix and not options.dry_run
     with patience(options, f"check {root}"):
         fixed = None
         if options.fix or options.diff:
-            fixed = engine.fix(repo, chosen, found, known, only)
-        report = fixed.report if fixed else engine.audit(repo, chosen, found, known, only)
+            fixed = engine.fix(repo, chosen, configured, known, only)
+        report = fixed.report if fixed else engine.audit(repo, chosen, configured, known, only)
     if fixed:
         _show_fixes(options, repo, fixed, sys.stdout if form == "text" else sys.stderr)
     level = options.level or ("hint" if options.select else "warning")

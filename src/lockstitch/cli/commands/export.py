@@ -159,7 +159,7 @@ def _text(
 
 def _refuse(output: Path, form: str, project: Project, lock: Lock) -> None:
     """Refuse to write over what the export is made from, and names that no tool would read."""
-    sources = {each.path for each in lock.files} | {"pyproject.toml", file.NAME}
+    sources = {locked.path for locked in lock.files} | {"pyproject.toml", file.NAME}
     if output.resolve() in {(project.root / name).resolve() for name in sources}:
         message = f"`{output}` is what the locks are made of"
         raise LockstitchError(message, hint="give the export another name")

@@ -139,10 +139,10 @@ def _next(options: argparse.Namespace, planned: plan.Plan) -> Iterator[str]:
     for image in planned.project.images:
         if not image.command:
             yield f'write command = ["python", "FILE.py"] to [tool.lockstitch.images.{image.name}]'
-    made = "".join(f"{each} && " for each in _made_first(planned))
+    first = "".join(f"{command} && " for command in _made_first(planned))
     images = planned.project.images
     starts = all(image.command or image.bare for image in images)  # else no build ends well
-    yield f"{go}lockstitch lock && {made}lockstitch build" if starts else f"{go}lockstitch lock"
+    yield f"{go}lockstitch lock && {first}lockstitch build" if starts else f"{go}lockstitch lock"
     if any(change.name == "prek.toml" for change in planned.changes):
         make = "" if git.is_in_repository(planned.root) else "git init && "
         yield f"{go}{make}{planned.manager} run prek install"

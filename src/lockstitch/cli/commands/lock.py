@@ -121,7 +121,7 @@ def _has_stale_files(root: Path) -> bool:
         wanted = stacks.rendered(load(root), lock)
     except LockstitchError:  # the services have other images now
         return True
-    return {each.path: each.digest for each in lock.rendered} != {
+    return {written.path: written.digest for written in lock.rendered} != {
         name: of_bytes(text.encode()) for name, text in wanted.items()
     }
 

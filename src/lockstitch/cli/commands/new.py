@@ -126,7 +126,7 @@ def _of_model(options: argparse.Namespace, folder: Path) -> int:
 
     raise_all([*new.place_problems(folder)])
     source = bring.source(options.from_model, *_tracking_server(options))
-    made = bring.make(
+    project = bring.make(
         folder,
         source,
         progress.reporter(quiet=bool(options.quiet or options.json)),
@@ -135,33 +135,33 @@ def _of_model(options: argparse.Namespace, folder: Path) -> int:
         is_dry=options.dry_run,
     )
     if options.dry_run:
-        return would(options, *(f"write {folder / name}" for name in made.files))
+        return would(options, *(f"write {folder / name}" for name in project.files))
     locked = _locked(options, folder)
     if options.json:
         print_json(
             {
                 "folder": str(folder),
-                "files": list(made.files),
+                "files": list(project.files),
                 "locked": locked,
-                "model": made.uri,
-                "flavors": list(made.model.flavors),
-                "python": made.python,
-                "server": made.service.server,
-                "dependencies": list(made.service.dependencies),
-                "request": made.model.example_source,
-                "notes": list(made.model.notes),
+                "model": project.uri,
+                "flavors": list(project.model.flavors),
+                "python": project.python,
+                "server": project.service.server,
+                "dependencies": list(project.service.dependencies),
+                "request": project.model.example_source,
+                "notes": list(project.model.notes),
             }
         )
         return 0
-    for note in made.model.notes:
+    for note in project.model.notes:
         say(f"note: {note}")
-    trained = f"trained with Python {made.model.python}, " if made.model.python else ""
+    trained = f"trained with Python {project.model.python}, " if project.model.python else ""
     say(
-        f"made `{folder}` of {made.uri}: {size.shown(made.bytes)}, {trained}served by "
-        f"{made.service.server} on Python {made.python}"
+        f"made `{folder}` of {project.uri}: {size.shown(project.bytes)}, {trained}served by "
+        f"{project.service.server} on Python {project.python}"
     )
     say(f"locked: {', '.join(locked)}")
-    if made.model.example_source == "the signature":
+    if project.model.example_source == "the signature":
         say("note: the values of request.json are made up from the signature: write real ones")
     say(f"next: cd {folder} && lockstitch build && lockstitch try")
     return 0
@@ -178,7 +178,7 @@ def _tracking_server(options: argparse.Namespace) -> tuple[str, Login | None]:
         names = stacks.variables(open_session(options))
     except LockstitchError:  # no project here
         return "", None
-    user, password = (names.get(f"MLFLOW_TRACKING_{each}", "") for each in ("USERNAME", "PASSWORD"))
+    user, password = (names.get(f"MLFLOW_TRACKING_{part}", "") for part in ("USERNAME", "PASSWORD"))
     login = Login(user=user, password=password, source="the local stack") if user else None
     return names.get("MLFLOW_TRACKING_URI", ""), login
 

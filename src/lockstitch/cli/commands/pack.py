@@ -70,8 +70,8 @@ def run(options: argparse.Namespace) -> int:
             session.store,
             without={
                 digest
-                for each in earlier
-                for digest in (*each.tool, *(file.digest for file in each.files))
+                for before in earlier
+                for digest in (*before.tool, *(file.digest for file in before.files))
             },
             tool=tool,
             step=task.advance,

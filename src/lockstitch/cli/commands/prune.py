@@ -50,14 +50,14 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(message, hint="lockstitch cache prune --days 30")
     store = Store(default_root())
     if options.dry_run or not store.root.is_dir():
-        found = cache.items(store)
-        gone = cache.chosen(found, most=most, before=clock.now() - options.days * _DAY)
+        listed = cache.items(store)
+        gone = cache.chosen(listed, most=most, before=clock.now() - options.days * _DAY)
     else:
         with store.alone(wait=True), patience(options, "prune the store"):
-            found = cache.items(store)
+            listed = cache.items(store)
             before = clock.now() - options.days * _DAY  # after others, which were waited for
-            gone = cache.remove(cache.chosen(found, most=most, before=before))
-    freed, total = (sum(item.size for item in items) for items in (gone, found))
+            gone = cache.remove(cache.chosen(listed, most=most, before=before))
+    freed, total = (sum(item.size for item in items) for items in (gone, listed))
     what = f"{counted(len(gone), 'item')} ({size.shown(freed)})"
     if options.dry_run:
         return would(options, f"remove {what} from `{store.root}`")

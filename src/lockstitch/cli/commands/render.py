@@ -73,10 +73,10 @@ def run(options: argparse.Namespace) -> int:
 
 def _record(root: Path, before: Lock, lock: Lock, wanted: dict[str, str]) -> None:
     """Name the rendered files in the lock, so that `lockstitch lock --check` knows them."""
-    found = tuple(
+    rendered = tuple(
         LockedFile(path=name, digest=of_bytes(text.encode())) for name, text in wanted.items()
     )
-    lock = dataclasses.replace(lock, rendered=found)
+    lock = dataclasses.replace(lock, rendered=rendered)
     if lock != before:
         file.write(lock, root)
 

@@ -156,7 +156,7 @@ def _in_image(
     local.check_platform(engine, project, "runs")
     lock = file.read(project.root)
     built = session.builder(lock).build([spec], Layout(layout_folder(project), own=True))
-    image = next(each.image for each in built if str(each.image.platform) == engine.platform)
+    image = next(image.image for image in built if str(image.image.platform) == engine.platform)
     tag = engines.tag(project, spec)
     local.load(engine, image, tag, session.progress)
     if spec.port:

@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print_json({"dir": str(default_root()), "bytes": total, "limit": limit, "kinds": kinds})
         return 0
-    rows = [[kind, str(each["items"]), size.shown(each["bytes"])] for kind, each in kinds.items()]
+    rows = [[kind, str(part["items"]), size.shown(part["bytes"])] for kind, part in kinds.items()]
     rows.append(["all", str(len(items)), size.shown(total)])
     sys.stdout.write(table(["kind", "items", "size"], rows) + "\n")
     return 0

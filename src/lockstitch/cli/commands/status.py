@@ -31,23 +31,23 @@ def run(options: argparse.Namespace) -> int:
     addresses = control.addresses(folder) if services else {}
     ready = bool(services) and all(service["state"] == READY for service in services.values())
     if options.json:
-        found = {n: {**each, "address": addresses.get(n, "")} for n, each in services.items()}
+        state = {n: {**service, "address": addresses.get(n, "")} for n, service in services.items()}
         logins = control.logins(folder) if services else {}
         pages = {name: {"address": addresses[name], **logins[name]} for name in logins}
-        document = {"data": str(folder.root), "ready": ready, "services": found}
+        document = {"data": str(folder.root), "ready": ready, "services": state}
         print_json(document | ({"logins": pages} if pages else {}))
     elif services:
         rows = [
-            [name, each["state"], addresses.get(name, ""), str(each["restarts"])]
-            for name, each in services.items()
+            [name, service["state"], addresses.get(name, ""), str(service["restarts"])]
+            for name, service in services.items()
         ]
         sys.stdout.write(table(["service", "state", "address", "restarts"], rows, left=3) + "\n")
         if "console" in addresses:
             say(f"console of the object store: {addresses['console']}")
         stacks.say_logins(folder)
-        for name, each in services.items():
-            if each["problem"]:
-                say(f"{name}: {each['problem']}")
+        for name, facts in services.items():
+            if facts["problem"]:
+                say(f"{name}: {facts['problem']}")
     else:
         say("nothing runs; to start it: lockstitch stack up")
     return 0 if ready else 1

@@ -169,7 +169,7 @@ def _searched(
         after = runs.of(everything)
         if moves:
             widths.append(width)
-        elif any(isinstance(each, Fails) != isinstance(after[0], Fails) for each in after):
+        elif any(isinstance(outcome, Fails) != isinstance(after[0], Fails) for outcome in after):
             more["doubt"] = "B fails now and then, which no package of it explains"
             break
         quick, runs.quick = runs.quick, False
@@ -239,8 +239,8 @@ class _Runs:
         """
         nothing: Mixture = frozenset()
         first = [metric.value for m in (nothing, everything) for metric in self.numbered(m)[:1]]
-        every = [each for some in self._outcomes.values() for each in some]
-        values = [each.value for each in every if isinstance(each, Metric)]
+        every = [outcome for some in self._outcomes.values() for outcome in some]
+        values = [outcome.value for outcome in every if isinstance(outcome, Metric)]
         if any(value not in first and not math.isnan(value) for value in values):
             return False
         written = {metric.wrote for metric in self.numbered(nothing)}
@@ -251,17 +251,17 @@ class _Runs:
 
     def low(self, scale: Scale) -> int:
         """Return how many runs gave A's number so far."""
-        every = [each for some in self._outcomes.values() for each in some]
-        return sum(scale.verdict(each) is Verdict.AS_A for each in every)
+        every = [outcome for some in self._outcomes.values() for outcome in some]
+        return sum(scale.verdict(outcome) is Verdict.AS_A for outcome in every)
 
     def surprises(self, answer: Answer, scale: Scale) -> int:
         """Return how many runs so far gave another number than an answer foretells."""
-        sets = [self.members(each) for each in answer.sets]
+        sets = [self.members(group) for group in answer.sets]
         return sum(
-            scale.verdict(each)
+            scale.verdict(outcome)
             is (Verdict.AS_A if any(s <= mixture for s in sets) else Verdict.AS_B)
             for mixture, some in self._outcomes.items()
-            for each in some
+            for outcome in some
         )
 
     def numbered(self, mixture: Mixture) -> list[Metric]:
@@ -288,14 +288,14 @@ class _Runs:
         """Run mixtures in turn and return their outcomes; raise Spent where it is too much."""
         if self.count + len(mixtures) > self.limits.runs:
             raise Spent
-        found: list[Outcome] = []
+        results: list[Outcome] = []
         for start in range(0, len(mixtures), max(1, self.limits.parallel)):
             batch = mixtures[start : start + max(1, self.limits.parallel)]
             outcomes = run_all(batch, self.run, parallel=self.limits.parallel)
             for mixture, outcome in zip(batch, outcomes, strict=True):
                 self.told(mixture, outcome, scale.verdict(outcome) if scale else None)
-            found += outcomes
-        return found
+            results += outcomes
+        return results
 
 
 class _Median:
@@ -366,11 +366,11 @@ def _contradiction(answer: Answer, everything: Mixture, runs: _Runs, scale: Scal
     """
     nothing: Mixture = frozenset()
     # Numbers of A and of B in turn: one that drifts with time is no difference of theirs.
-    expected = [(answer.without, answer.rest), *((each, Verdict.AS_B) for each in answer.sets)]
+    expected = [(answer.without, answer.rest), *((group, Verdict.AS_B) for group in answer.sets)]
     if not runs.quick or runs.low(scale) < _LEAST - 1:
         expected = [(nothing, Verdict.AS_A), *expected]
     expected += [(everything, Verdict.AS_B)]
-    parts = [each - {c} for each in answer.sets if len(each) > 1 for c in sorted(each)]
+    parts = [group - {c} for group in answer.sets if len(group) > 1 for c in sorted(group)]
     numbers = [*runs.numbers(nothing), *runs.numbers(everything)]
     coarse = all(map(_is_coarse, numbers)) and not runs.quick
     rounds = 3 if scale.noise else 2 if coarse else 1
@@ -387,8 +387,8 @@ def _contradiction(answer: Answer, everything: Mixture, runs: _Runs, scale: Scal
         return _CONTRADICT
     if isinstance(scale.after, Metric):
         without = [nothing] + [answer.without] * answer.explains
-        low = [value for each in without for value in runs.numbers(each)]
-        high = [value for each in (*answer.sets, everything) for value in runs.numbers(each)]
+        low = [value for mixture in without for value in runs.numbers(mixture)]
+        high = [value for mixture in (*answer.sets, everything) for value in runs.numbers(mixture)]
         if min(high) <= max(low) and min(low) <= max(high):
             return "the numbers of both sides overlap"
     return ""
@@ -399,10 +399,10 @@ def _confidence(answer: Answer, everything: Mixture, runs: _Runs) -> Confidence:
     high = {*answer.sets, everything}
     # The first run of what was chosen by the search chose it: it is no evidence.
     one, other = (
-        sum(len(runs.of(each)) - (each not in ends) for each in group)
+        sum(len(runs.of(mixture)) - (mixture not in ends) for mixture in group)
         for group, ends in ((low, {frozenset()}), (high, {everything}))
     )
-    total = sum(len(runs.of(each)) for each in (*low, *high))
+    total = sum(len(runs.of(mixture)) for mixture in (*low, *high))
     return Confidence(runs=total, chance=math.comb(one + other, one), exact=runs.quick)
 
 
@@ -467,7 +467,7 @@ class Outcomes:
         """Keep an outcome, on the disk before it is used."""
         with self._lock:
             self._runs[_name(mixture, repeat)] = outcome
-            runs = {name: _document(each) for name, each in self._runs.items()}
+            runs = {name: _document(outcome) for name, outcome in self._runs.items()}
             for name, packages in self._imported.items():
                 runs.get(name, {})["imported"] = sorted(packages)
             files.write_text(self.path, json.dumps(runs, indent=1, sort_keys=True) + "\n")
@@ -488,18 +488,18 @@ def _document(outcome: Outcome) -> dict[str, Any]:
 def _read(path: Path) -> tuple[dict[str, Outcome], dict[str, frozenset[str]]]:
     try:
         document = json.loads(files.read_text(path))
-        runs = {str(name): _outcome(each) for name, each in document.items()}
-        seen = {name: each["imported"] for name, each in document.items() if "imported" in each}
+        runs = {str(name): _outcome(run) for name, run in document.items()}
+        seen = {name: run["imported"] for name, run in document.items() if "imported" in run}
         return runs, {name: frozenset(map(str, packages)) for name, packages in seen.items()}
     except (LockstitchError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return {}, {}
 
 
-def _outcome(each: Mapping[str, Any]) -> Outcome:
-    if "metric" in each:
-        texts = {key: str(each.get(key, "")) for key in ("line", "wrote")}
-        return Metric(value=float(each["metric"]), **texts)
-    return Fails(reason=str(each["reason"]), detail=str(each["detail"]))
+def _outcome(document: Mapping[str, Any]) -> Outcome:
+    if "metric" in document:
+        texts = {key: str(document.get(key, "")) for key in ("line", "wrote")}
+        return Metric(value=float(document["metric"]), **texts)
+    return Fails(reason=str(document["reason"]), detail=str(document["detail"]))
 
 
 # --- the user's command as the bench

@@ -75,7 +75,7 @@ def document(
         "outcomes": [
             {"moved": sorted(mixture), **_outcome(outcome)}
             for mixture, outcome in sorted(
-                result.outcomes.items(), key=lambda each: (len(each[0]), sorted(each[0]))
+                result.outcomes.items(), key=lambda pair: (len(pair[0]), sorted(pair[0]))
             )
         ],
         "beside": [difference.document() for difference in prepared.ends.beside],

@@ -72,13 +72,13 @@ class Trials:
         for mixture in mixtures:
             if mixture in self.outcomes and self._verdict(mixture) is wanted:
                 return mixture
-        new = [each for each in dict.fromkeys(mixtures) if each not in self.outcomes]
+        new = [mixture for mixture in dict.fromkeys(mixtures) if mixture not in self.outcomes]
         for start in range(0, len(new), self.parallel):
             batch = new[start : start + self.parallel]
             self._try(batch)
-            for each in batch:
-                if self._verdict(each) is wanted:
-                    return each
+            for tried in batch:
+                if self._verdict(tried) is wanted:
+                    return tried
         return None
 
     def found(self, sets: tuple[Mixture, ...]) -> None:
@@ -88,7 +88,7 @@ class Trials:
     def smallest(self) -> Mixture | None:
         """Return the smallest mixture so far that changes the number, or None."""
         as_b = [m for m in self.outcomes if self._verdict(m) is Verdict.AS_B]
-        return min(as_b, key=lambda each: (len(each), sorted(each)), default=None)
+        return min(as_b, key=lambda group: (len(group), sorted(group)), default=None)
 
     def _verdict(self, mixture: Mixture) -> Verdict:
         return self._scale.verdict(self.outcomes[mixture])
@@ -137,12 +137,12 @@ def find(question: Question, trials: Trials) -> Answer:
     Raises Spent when no more runs are allowed.
     """
     everything = frozenset(question.causes)
-    found: list[Mixture] = []
+    groups: list[Mixture] = []
     without, rest = everything, Verdict.AS_B
     while rest is Verdict.AS_B:
         smallest = _smallest(without, question, trials)
-        found.append(smallest)
-        trials.found(tuple(found))
+        groups.append(smallest)
+        trials.found(tuple(groups))
         without -= smallest
         rest = trials.of(without) if without else Verdict.AS_A
         if rest is Verdict.NO_NUMBER:
@@ -150,7 +150,7 @@ def find(question: Question, trials: Trials) -> Answer:
             kept = frozenset(c for c in without if question.closed(frozenset({c})) <= without)
             if kept != without:
                 without, rest = kept, trials.of(kept) if kept else Verdict.AS_A
-    return Answer(sets=tuple(found), without=without, rest=rest)
+    return Answer(sets=tuple(groups), without=without, rest=rest)
 
 
 def _smallest(within: Mixture, question: Question, trials: Trials) -> Mixture:
@@ -180,9 +180,9 @@ def _likeliest(
         pieces = _by_weight(pool[:bound], question, trials.parallel + 1)
         tried = pieces[:-1] or pieces
         mixtures = [question.closed(frozenset(piece)) & within for piece in tried]
-        found = trials.first(mixtures, Verdict.AS_B)
-        if found is not None:
-            pool, hit = tried[mixtures.index(found)], found
+        group = trials.first(mixtures, Verdict.AS_B)
+        if group is not None:
+            pool, hit = tried[mixtures.index(group)], group
             bound = len(pool)
             if bound == 1:
                 return hit
@@ -206,7 +206,7 @@ def _likeliest(
 
 def _by_weight(pool: Sequence[str], question: Question, pieces: int) -> list[list[str]]:
     """Return a pool cut into pieces of about the same likelihood, the likeliest first."""
-    found: list[list[str]] = []
+    parts: list[list[str]] = []
     rest = list(pool)
     for left in range(min(pieces, len(pool)), 1, -1):
         share = sum(map(question.weight, rest)) / left
@@ -217,9 +217,9 @@ def _by_weight(pool: Sequence[str], question: Question, pieces: int) -> list[lis
             if size and total + weight / 2 > share:
                 break
             size, total = size + 1, total + weight
-        found.append(rest[:size])
+        parts.append(rest[:size])
         rest = rest[size:]
-    return [*found, rest]
+    return [*parts, rest]
 
 
 # --- halving
@@ -230,7 +230,7 @@ def _in_closed_order(order: Sequence[str], within: Mixture, question: Question) 
     ordered: dict[str, None] = {}
     for cause in order:
         implied = question.closed(frozenset({cause})) & within
-        ordered |= dict.fromkeys(each for each in order if each in implied)
+        ordered |= dict.fromkeys(cause for cause in order if cause in implied)
     return list(ordered)
 
 
@@ -268,7 +268,7 @@ def _shortest(kept: Mixture, pool: Sequence[str], trials: Trials) -> tuple[int, 
 def _around(low: int, high: int) -> list[int]:
     """Return lengths between two, the middle first, as `git bisect skip` goes on beside it."""
     middle = (low + high) // 2
-    inside = sorted(range(low + 1, high), key=lambda each: (abs(each - middle), each))
+    inside = sorted(range(low + 1, high), key=lambda size: (abs(size - middle), size))
     return inside[: _SKIPS + 1]
 
 

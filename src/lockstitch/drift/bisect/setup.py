@@ -221,7 +221,7 @@ def _sides(
     known = [_version(fingerprint, word) for fingerprint, word in zip(prints, words, strict=True)]
     # A lock that stands beside an environment is read for that environment's Python.
     chosen = [known[i] or named[i] or known[1 - i] or default for i in range(2)]
-    prints = [each if known[i] else reads[i](chosen[i]) for i, each in enumerate(prints)]
+    prints = [side if known[i] else reads[i](chosen[i]) for i, side in enumerate(prints)]
     programs = [(live.python_of(options.project / words[i]), known[i]) for i in range(2)]
     pythons = Pythons({v: str(path.absolute()) for path, v in programs if v and path.exists()})
     versions = pythons.both(*chosen)
@@ -239,7 +239,7 @@ def _named_pythons(text: str) -> tuple[str, str]:
     """Return the Python of --python for A and for B, "" where there is none."""
     before, _, after = text.partition(",")
     after = after or before
-    if any(each and not re.fullmatch(r"3\.\d{1,2}(\.\d{1,3})?", each) for each in (before, after)):
+    if any(text and not re.fullmatch(r"3\.\d{1,2}(\.\d{1,3})?", text) for text in (before, after)):
         message = f"--python is `{text}`, not one or two versions of Python 3"
         raise UsageError(message, hint="--python 3.11,3.12")
     return before, after
@@ -266,7 +266,7 @@ def explained(prepared: Prepared, progress: Reporter, *, talk: bool) -> Explanat
     Raises LockstitchError when A or B cannot be installed, or A gives no number.
     """
     bench, causes = prepared.bench, prepared.ends.causes
-    both = [prepared.ends.wanted(frozenset(each)) for each in ((), {c.label for c in causes})]
+    both = [prepared.ends.wanted(frozenset(labels)) for labels in ((), {c.label for c in causes})]
     bench.environments.sweep()
     with progress.task("install A and B", 0):
         for requirements in both:

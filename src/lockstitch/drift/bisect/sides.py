@@ -159,16 +159,16 @@ def between(
     requires which, `contents` has the files of the project that both sides have here, `code`
     returns the words of the code that runs.
     """
-    asked = frozenset(each.name for each in settings)
-    old = _with(before, {each.name: each.before for each in settings})
-    new = _with(after, {each.name: each.after for each in settings})
+    asked = frozenset(one.name for one in settings)
+    old = _with(before, {one.name: one.before for one in settings})
+    new = _with(after, {one.name: one.after for one in settings})
     if (old.fingerprint.variables is None) != (new.fingerprint.variables is None):
         # Only one of them knows its variables: what was not asked for is no difference.
         old, new = _asked(old, asked), _asked(new, asked)
     differences = [
-        each
-        for each in compare.between(old.fingerprint, new.fingerprint, graph, code)
-        if each.name not in given and each.effect is not Effect.RESULT
+        change
+        for change in compare.between(old.fingerprint, new.fingerprint, graph, code)
+        if change.name not in given and change.effect is not Effect.RESULT
     ]
     known = contents or {}
     tried = [
@@ -190,9 +190,9 @@ def between(
         before=old,
         after=new,
         causes=tuple(causes),
-        beside=tuple(each for each in rest if each.effect.matters),
+        beside=tuple(change for change in rest if change.effect.matters),
         given=given,
-        aside=tuple(each for each in rest if not each.effect.matters),
+        aside=tuple(change for change in rest if not change.effect.matters),
         contents=known,
     )
 
@@ -213,19 +213,19 @@ def _asked(side: Side, names: frozenset[str]) -> Side:
     return replace(side, fingerprint=replace(side.fingerprint, variables=kept))
 
 
-def _tried(each: Difference, before: Side, after: Side, asked: frozenset[str]) -> bool:
+def _tried(change: Difference, before: Side, after: Side, asked: frozenset[str]) -> bool:
     """Return whether a difference can be tried on this machine."""
-    if each.what == "variable":
+    if change.what == "variable":
         # A fingerprint is a foreign file: it sets no variable but those of the list.
-        return each.name in VARIABLES or each.name in asked
-    if each.what == "python":
-        return each.effect.matters and before.python != after.python
-    if each.what != "package" or each.kind in {"edited", "tests only"}:
+        return change.name in VARIABLES or change.name in asked
+    if change.what == "python":
+        return change.effect.matters and before.python != after.python
+    if change.what != "package" or change.kind in {"edited", "tests only"}:
         return False
-    packages = [side.fingerprint.package(each.name) for side in (before, after)]
+    packages = [side.fingerprint.package(change.name) for side in (before, after)]
     if any(package and package.origin and not _address(package) for package in packages):
         return False
-    return each.kind != "other files" or all(p and p.artifacts for p in packages)
+    return change.kind != "other files" or all(p and p.artifacts for p in packages)
 
 
 def _causes(tried: Sequence[Difference]) -> Iterator[Cause]:
@@ -241,10 +241,10 @@ def _causes(tried: Sequence[Difference]) -> Iterator[Cause]:
             yield Cause(label=PYTHON, parts=tuple(python))
 
 
-def _own(each: Difference, before: Side, after: Side) -> bool:
+def _own(change: Difference, before: Side, after: Side) -> bool:
     """Return whether it is the project itself, whose code is the same in every mixture."""
-    packages = [side.fingerprint.package(each.name) for side in (before, after)]
-    return each.what == "package" and any(p and p.origin == "editable" for p in packages)
+    packages = [side.fingerprint.package(change.name) for side in (before, after)]
+    return change.what == "package" and any(p and p.origin == "editable" for p in packages)
 
 
 def _pin(package: Package) -> str:
@@ -326,14 +326,14 @@ def coupled(causes: Sequence[Cause], needs: Mapping[str, Mixture]) -> list[Cause
     reach = {cause.label: closure(frozenset({cause.label}), needs) for cause in causes}
     joined: list[Cause] = []
     taken: set[str] = set()
-    for each in causes:
-        if each.label in taken:
+    for main in causes:
+        if main.label in taken:
             continue
-        same = [c for c in causes if c.label in reach[each.label] and each.label in reach[c.label]]
-        group = [each, *(c for c in same if c is not each)]
+        same = [c for c in causes if c.label in reach[main.label] and main.label in reach[c.label]]
+        group = [main, *(c for c in same if c is not main)]
         taken |= {c.label for c in group}
         parts = tuple(part for cause in group for part in cause.parts)
-        joined.append(Cause(label=each.label, parts=parts))
+        joined.append(Cause(label=main.label, parts=parts))
     return joined
 
 
@@ -417,32 +417,32 @@ def untried(ends: Ends, *, everything: bool = False) -> list[str]:
     return [*lines, *([f"  and {more} more: lockstitch diff"] if more else [])]
 
 
-def _untried(each: Difference) -> str:
-    name, before, after = row(each)
-    return f"  {name} ({each.kind}) {before} → {after}{_tried_so(each)}"
+def _untried(change: Difference) -> str:
+    name, before, after = row(change)
+    return f"  {name} ({change.kind}) {before} → {after}{_tried_so(change)}"
 
 
-def _tried_so(each: Difference) -> str:
+def _tried_so(change: Difference) -> str:
     """Return how a difference of machines can be tried on one, or why it cannot."""
-    if each.what == "blas" and each.name.startswith("openblas") and "kernels" in each.name:
-        return f"; try --setting OPENBLAS_CORETYPE={each.before},{each.after}"
-    if (each.what == "blas" and "threads" in each.name) or each.name == "cores":
-        return f"; try --setting OMP_NUM_THREADS={each.before},{each.after}"
-    if each.what == "variable":
-        return f"; try --setting {shlex.quote(f'{each.name}={each.before},{each.after}')}"
-    if each.what == "input":
+    if change.what == "blas" and change.name.startswith("openblas") and "kernels" in change.name:
+        return f"; try --setting OPENBLAS_CORETYPE={change.before},{change.after}"
+    if (change.what == "blas" and "threads" in change.name) or change.name == "cores":
+        return f"; try --setting OMP_NUM_THREADS={change.before},{change.after}"
+    if change.what == "variable":
+        return f"; try --setting {shlex.quote(f'{change.name}={change.before},{change.after}')}"
+    if change.what == "input":
         return "; its content of both sides is not here, in no commit of the two runs"
-    if each.what == "python":
-        return f"; uv python install {each.before} {each.after}"
-    if each.what == "system package":
+    if change.what == "python":
+        return f"; uv python install {change.before} {change.after}"
+    if change.what == "system package":
         return "; try it in an image of each: lockstitch run --in-image"
     return ""
 
 
-def row(each: Difference) -> list[str]:
+def row(change: Difference) -> list[str]:
     """Return a difference as its name and both values, for people."""
-    name = each.name if each.what == "package" else f"{each.what} {each.name}"
-    unset = "unset" if each.what == "variable" else "-"
-    if each.kind == "other files":
-        return [name, each.before, f"{each.after}, other files"]
-    return [name, each.before or unset, each.after or unset]
+    name = change.name if change.what == "package" else f"{change.what} {change.name}"
+    unset = "unset" if change.what == "variable" else "-"
+    if change.kind == "other files":
+        return [name, change.before, f"{change.after}, other files"]
+    return [name, change.before or unset, change.after or unset]

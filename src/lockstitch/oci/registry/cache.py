@@ -92,7 +92,7 @@ class LayerCache:
     def keep(self, layers: Sequence[tuple[str, Layer, Mapping[str, Any]]]) -> int:
         """Write layers with their keys and records, and return how many."""
         try:
-            threads.run(layers, lambda each: self._keep(*each), parallel=PARALLEL)
+            threads.run(layers, lambda layer: self._keep(*layer), parallel=PARALLEL)
         except RegistryError as error:
             self.notes.append(f"the cache `{self._target.name}` was not written: {error.message}")
             return 0
@@ -112,9 +112,9 @@ class LayerCache:
             self.notes.append(f"{tag} is not a layer of lockstitch: {error}")
             return None
 
-    def _read(self, found: Manifest, key: str, title: str) -> CachedLayer:
-        (descriptor,) = found.layers
-        record = parse_json(self._target.small(found.config))
+    def _read(self, manifest: Manifest, key: str, title: str) -> CachedLayer:
+        (descriptor,) = manifest.layers
+        record = parse_json(self._target.small(manifest.config))
         facts = LayerFacts(
             digest=descriptor.digest,
             diff_id=Digest.parse(record["diff_id"]),
@@ -124,7 +124,7 @@ class LayerCache:
             annotations=tuple(sorted(descriptor.annotations.items())),
         )
         same = (record["digest"], record["size"]) == (facts.digest, facts.size)
-        if not same or found.document["annotations"][_KEY] != key:
+        if not same or manifest.document["annotations"][_KEY] != key:
             raise LockstitchError("it has the record of another layer")
         return CachedLayer(facts=facts, created_by=title, record=record, repository=self._target)
 

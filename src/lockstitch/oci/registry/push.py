@@ -218,8 +218,8 @@ def of_image(image: Image) -> PushableImage:
 
 def of_layout(layout: Layout, name: str) -> PushableImage:
     """Return the blobs to push of an image in a layout; LockstitchError when it has none."""
-    found = layout.manifest(layout.manifest_digest(name))
-    image = reader.of_source(layout, found, name)
+    manifest = layout.manifest(layout.manifest_digest(name))
+    image = reader.of_source(layout, manifest, name)
     titles = [layer.created_by or "layer" for layer in image.layers]
     platform = Platform(
         os=image.config["os"],
@@ -227,11 +227,13 @@ def of_layout(layout: Layout, name: str) -> PushableImage:
         variant=image.config.get("variant", ""),
     )
     return PushableImage(
-        descriptor=replace(found.descriptor, platform=platform),
-        manifest=found.data,
+        descriptor=replace(manifest.descriptor, platform=platform),
+        manifest=manifest.data,
         blobs=tuple(
-            Blob(descriptor=each, chunks=partial(layout.blob, each), title=title)
-            for each, title in zip((*found.layers, found.config), (*titles, "config"), strict=True)
+            Blob(descriptor=blob, chunks=partial(layout.blob, blob), title=title)
+            for blob, title in zip(
+                (*manifest.layers, manifest.config), (*titles, "config"), strict=True
+            )
         ),
     )
 
@@ -253,11 +255,11 @@ def push(
     target.host.open()  # once, not by each of the parallel requests
     # Biggest first, so that one large layer does not start when the others have ended.
     queue = sorted(wanted.values(), key=lambda b: (-b.descriptor.size, b.descriptor.digest))
-    there = threads.run(queue, lambda each: target.has(each.descriptor), parallel=PARALLEL)
-    missing = [each for each, is_there in zip(queue, there, strict=True) if not is_there]
+    there = threads.run(queue, lambda blob: target.has(blob.descriptor), parallel=PARALLEL)
+    missing = [blob for blob, is_there in zip(queue, there, strict=True) if not is_there]
     outcomes = _send(target, missing, locations, progress) if missing else []
-    for each in queue:
-        locations.note(each.descriptor.digest, target.repository)
+    for item in queue:
+        locations.note(item.descriptor.digest, target.repository)
     digest, manifests = _name(target, images, tag)
     mounted = [b for b, outcome in zip(missing, outcomes, strict=True) if outcome == MOUNTED]
     sent = [b for b, outcome in zip(missing, outcomes, strict=True) if outcome != MOUNTED]
@@ -278,11 +280,11 @@ def _send(
     label = f"push {counted(len(missing), 'blob')} to {target.name}"
     with progress.task(label, total) as task:
 
-        def send(each: Blob) -> str:
-            sources = locations.of(each.descriptor.digest, target.repository)
-            outcome = target.send(each, mount_from=sources, advance=task.advance)
+        def send(blob: Blob) -> str:
+            sources = locations.of(blob.descriptor.digest, target.repository)
+            outcome = target.send(blob, mount_from=sources, advance=task.advance)
             if outcome == MOUNTED:
-                task.advance(each.descriptor.size)
+                task.advance(blob.descriptor.size)
             return outcome
 
         return threads.run(missing, send, parallel=PARALLEL)
@@ -297,8 +299,8 @@ def _name(
         return only.descriptor.digest, _put(target, only.manifest, only.descriptor, tag)
     # By platform: the order of builds must not show.
     ordered = sorted(images, key=lambda image: str(image.descriptor.platform))
-    written = sum(_put(target, each.manifest, each.descriptor, "") for each in ordered)
-    data = index_bytes(each.descriptor for each in ordered)
+    written = sum(_put(target, part.manifest, part.descriptor, "") for part in ordered)
+    data = index_bytes(part.descriptor for part in ordered)
     index = Descriptor.of(INDEX_TYPE, data)
     return index.digest, written + _put(target, data, index, tag)
 

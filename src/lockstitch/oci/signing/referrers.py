@@ -27,7 +27,7 @@ def copy(layout: Layout, digest: Digest, target: RepositoryWriter) -> SentDocume
     """
     wanted = layout.referrers(digest)
     present = {referrer.digest for referrer in target.referrers(digest)} if wanted else set()
-    missing = [(layout.manifest(each.digest), "") for each in wanted if each.digest not in present]
+    missing = [(layout.manifest(old.digest), "") for old in wanted if old.digest not in present]
     tag = signature_tag(digest)
     if tag in layout.tags():
         signatures = layout.manifest(tag)

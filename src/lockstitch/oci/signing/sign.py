@@ -95,7 +95,7 @@ def sign(place: Layout | Repository, name: str, digest: Digest, key: Key) -> boo
     """
     payload = payload_for(name, digest)
     present = signatures(place, digest)
-    if any(each.payload == payload and key.checks(payload, each.signature) for each in present):
+    if any(old.payload == payload and key.checks(payload, old.signature) for old in present):
         return False
     present.append(Signature(payload=payload, signature=key.sign(payload)))
     config, manifest = manifest_of(present)
@@ -105,7 +105,7 @@ def sign(place: Layout | Repository, name: str, digest: Digest, key: Key) -> boo
         return True
     if not isinstance(place, RepositoryWriter):
         raise LockstitchError(f"`{place.name}` was opened to be read")
-    descriptors = [*(each.descriptor for each in present), Descriptor.of(CONFIG_TYPE, config)]
+    descriptors = [*(old.descriptor for old in present), Descriptor.of(CONFIG_TYPE, config)]
     for descriptor, data in zip(descriptors, blobs, strict=True):
         place.send_bytes(descriptor, data)
     place.put(manifest, MANIFEST_TYPE, tag=signature_tag(digest))
@@ -120,7 +120,7 @@ def problems(place: Layout | Repository, digest: Digest, key: Key) -> list[str]:
     present = signatures(place, digest)
     if not present:
         return [f"nobody has signed {digest}"]
-    ours = [each for each in present if key.checks(each.payload, each.signature)]
+    ours = [old for old in present if key.checks(old.payload, old.signature)]
     if not ours:
         return [f"none of the {len(present)} signatures of {digest} is of this key"]
     if not any(our.signs(digest) for our in ours):

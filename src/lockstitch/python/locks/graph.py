@@ -246,11 +246,11 @@ class _Walker:
             for package in self._meant(edge):
                 reached.add(id(package))
                 needs.setdefault(package.name, set())
-                for each in ("", *edge.extras):
-                    if (id(package), each) not in seen:
-                        seen.add((id(package), each))
-                        own = package.extras.get(each, ()) if each else package.dependencies
-                        edges += ((package.name, each, below) for below in own)
+                for chosen in ("", *edge.extras):
+                    if (id(package), chosen) not in seen:
+                        seen.add((id(package), chosen))
+                        own = package.extras.get(chosen, ()) if chosen else package.dependencies
+                        edges += ((package.name, chosen, below) for below in own)
         return reached, needs
 
     def _own(self) -> Iterator[tuple[str, str, Dependency]]:

@@ -59,8 +59,8 @@ def read(
         reading.refuse(LockstitchError(message, hint=hint))
     legacy = table(metadata.raw("files"))  # before 1.5
     packages = [
-        _package(each, line, legacy, is_strict=reading.is_strict)
-        for each, line in reading.packages("package")
+        _package(entry, line, legacy, is_strict=reading.is_strict)
+        for entry, line in reading.packages("package")
     ]
     groups = {group for package in packages for group in package.members}
     graph = Graph(
@@ -77,24 +77,24 @@ def read(
     return graph
 
 
-def _package(each: Table, line: int, legacy: Mapping[str, Any], *, is_strict: bool) -> Package:
-    groups = each.texts("groups")
+def _package(entry: Table, line: int, legacy: Mapping[str, Any], *, is_strict: bool) -> Package:
+    groups = entry.texts("groups")
     if is_strict and not groups:
-        each.complain("groups", "is missing or empty")
-    if not groups and each.has("category"):  # before 1.5
-        groups = (each.text("category"),)
-    name = _needed(each, "name")
-    files = [_file(file) for file in each.each("files")]
+        entry.complain("groups", "is missing or empty")
+    if not groups and entry.has("category"):  # before 1.5
+        groups = (entry.text("category"),)
+    name = _needed(entry, "name")
+    files = [_file(file) for file in entry.each("files")]
     if not files:
-        files = [_file(Table(file, "", each.problems)) for file in tables(legacy.get(name))]
+        files = [_file(Table(file, "", entry.problems)) for file in tables(legacy.get(name))]
     return Package(
         name=normal(name),
-        version=_version(each) if is_strict else each.text("version"),
-        source=_source(each.table("source")),
+        version=_version(entry) if is_strict else entry.text("version"),
+        source=_source(entry.table("source")),
         files=tuple(files),
-        dependencies=tuple(_edges(each.table("dependencies"))),
-        members={normal(group): marker for group, marker in _markers(each, groups).items()},
-        optional=each.flag("optional"),
+        dependencies=tuple(_edges(entry.table("dependencies"))),
+        members={normal(group): marker for group, marker in _markers(entry, groups).items()},
+        optional=entry.flag("optional"),
         line=line,
     )
 
@@ -111,26 +111,26 @@ def _needed(owner: Table, key: str) -> str:
     return owner.text(key)
 
 
-def _version(each: Table) -> str:
+def _version(entry: Table) -> str:
     from packaging.version import Version
 
-    text = _needed(each, "version")
+    text = _needed(entry, "version")
     try:
         return str(Version(text))
     except ValueError:  # InvalidVersion, and numbers that Python refuses
-        each.complain("version", f"is `{text:.80}`, which is no version")
+        entry.complain("version", f"is `{text:.80}`, which is no version")
         return "0"
 
 
-def _markers(each: Table, groups: Sequence[str]) -> dict[str, str]:
-    if not isinstance(each.raw("markers"), Mapping):
-        return dict.fromkeys(groups, each.text("markers"))
-    markers = each.table("markers")
+def _markers(entry: Table, groups: Sequence[str]) -> dict[str, str]:
+    if not isinstance(entry.raw("markers"), Mapping):
+        return dict.fromkeys(groups, entry.text("markers"))
+    markers = entry.table("markers")
     return {group: markers.text(group) for group in groups}
 
 
 def _edges(needs: Table) -> list[Dependency]:
-    """Return an edge for each of the forms that a package's need has: one a marker."""
+    """Return an edge for entry of the forms that a package's need has: one a marker."""
     edges = []
     for name in needs:
         value = needs.raw(name)
@@ -228,7 +228,7 @@ def requirements(text: str, source: str = "poetry.lock") -> str:
     graph = read(text, source)
     problems: list[LockstitchError] = []
     lines = []
-    for package in sorted(graph.packages, key=lambda each: (each.name, each.version)):
+    for package in sorted(graph.packages, key=lambda p: (p.name, p.version)):
         markers = sorted({for_all_extras(marker) for marker in package.members.values()})
         either = " or ".join(f"({m})" if len(markers) > 1 else m for m in markers)
         condition = "" if "" in markers else f" ; {either}"

@@ -61,23 +61,23 @@ def read(
     return graph
 
 
-def _package(each: Table, line: int) -> Package:
-    files = each.each("wheels")
-    files += [each.table("sdist")] if each.has("sdist") else []
+def _package(table: Table, line: int) -> Package:
+    files = table.each("wheels")
+    files += [table.table("sdist")] if table.has("sdist") else []
     return Package(
-        name=normal(each.text("name")),
-        version=each.text("version"),
-        source=_source(each),
+        name=normal(table.text("name")),
+        version=table.text("version"),
+        source=_source(table),
         files=tuple(file_of(file) for file in files),
-        marker=each.text("marker"),
+        marker=table.text("marker"),
         line=line,
     )
 
 
-def _source(each: Table) -> Source:
+def _source(table: Table) -> Source:
     for key, kind in (("vcs", "git"), ("directory", "directory"), ("archive", "url")):
-        if each.has(key):
-            place = each.table(key)
+        if table.has(key):
+            place = table.table(key)
             editable = kind == "directory" and place.raw("editable") is True
             return Source(
                 kind="editable" if editable else kind,
@@ -86,7 +86,7 @@ def _source(each: Table) -> Source:
                 requested=place.text("requested-revision"),
                 subdirectory=place.text("subdirectory"),
             )
-    return Source(url=each.text("index"))
+    return Source(url=table.text("index"))
 
 
 def _parsed(document: Mapping[str, Any], source: str) -> "pylock.Pylock":

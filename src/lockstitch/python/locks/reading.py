@@ -122,4 +122,4 @@ def _joined(
 
 
 def _both(one: tuple[Any, ...], two: tuple[Any, ...]) -> tuple[Any, ...]:
-    return (*one, *(each for each in two if each not in one))
+    return (*one, *(item for item in two if item not in one))

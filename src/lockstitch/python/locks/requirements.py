@@ -151,12 +151,12 @@ def select(
 
 def ignored(text: str, source: str = "requirements.txt") -> list[str]:
     """Return a note for each option that changes nothing here; its value is not shown."""
-    found = []
+    notes = []
     for line in lines(text, source):
         option = argument(line.text)[0]
         if option in _IGNORED:
-            found.append(f"`{source}:{line.number}`: `{option}` is ignored: uv's settings count")
-    return found
+            notes.append(f"`{source}:{line.number}`: `{option}` is ignored: uv's settings count")
+    return notes
 
 
 def _followed(
@@ -287,8 +287,8 @@ def _fragment(url: str) -> list[str]:
 
 def _hashes(line: Line, name: str, given: Iterable[str]) -> frozenset[Digest]:
     digests, others = set(), set()
-    for each in given:
-        algorithm, _, value = each.partition(":")
+    for text in given:
+        algorithm, _, value = text.partition(":")
         if algorithm != "sha256":
             others.add(algorithm)
             continue

@@ -71,7 +71,7 @@ def best_wheel(
             continue  # an sdist, or a wheel from before PEP 427 that nothing can install
         if same:
             wheels.append((build, filename, fits))
-    wheels.sort(key=lambda each: each[:2], reverse=True)
+    wheels.sort(key=lambda rank: rank[:2], reverse=True)
     ordered = _selector(tuple(tags))((wheel[1], wheel[2]) for wheel in wheels)
     return next(iter(ordered), None)
 

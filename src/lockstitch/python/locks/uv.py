@@ -31,7 +31,7 @@ def read(
     if version != _VERSION:
         message = f"`{source}` has version `{version!s:.80}`, lockstitch reads {_VERSION}"
         reading.refuse(LockstitchError(message, hint="uv lock"))
-    listed = [_package(each, line) for each, line in reading.packages("package")]
+    listed = [_package(entry, line) for entry, line in reading.packages("package")]
     packages = merged(package for package in listed if package.name)
     own = [p for p in packages if p.source.kind in {"editable", "virtual", "directory"}]
     roots = tuple(p for p in own if p.source.url == ".") or tuple(own)
@@ -61,20 +61,20 @@ def read(
     return graph
 
 
-def _package(each: Table, line: int) -> Package:
-    if not each.has("name"):
-        each.complain("name", "is missing")
-    files = each.each("wheels")
-    files += [each.table("sdist")] if each.has("sdist") else []
+def _package(entry: Table, line: int) -> Package:
+    if not entry.has("name"):
+        entry.complain("name", "is missing")
+    files = entry.each("wheels")
+    files += [entry.table("sdist")] if entry.has("sdist") else []
     return Package(
-        name=normal(each.text("name")),
-        version=each.text("version"),
-        source=_source(each.table("source")),
+        name=normal(entry.text("name")),
+        version=entry.text("version"),
+        source=_source(entry.table("source")),
         files=tuple(file_of(file) for file in files),
-        dependencies=_edges(each, "dependencies"),
-        extras=_named(each.table("optional-dependencies")),
-        groups=_named(each.table("dev-dependencies")),
-        forks=each.texts("resolution-markers"),
+        dependencies=_edges(entry, "dependencies"),
+        extras=_named(entry.table("optional-dependencies")),
+        groups=_named(entry.table("dev-dependencies")),
+        forks=entry.texts("resolution-markers"),
         line=line,
     )
 
@@ -102,11 +102,11 @@ def _required(listed: object) -> tuple[Dependency, ...]:
     """Return the edges of a group of a workspace whose root is no project: requirements."""
     return tuple(
         Dependency(
-            name=normal(str(each.get("name", ""))),
-            marker=str(each.get("marker", "")),
-            extras=tuple(normal(extra) for extra in texts(each.get("extras"))),
+            name=normal(str(item.get("name", ""))),
+            marker=str(item.get("marker", "")),
+            extras=tuple(normal(extra) for extra in texts(item.get("extras"))),
         )
-        for each in tables(listed)
+        for item in tables(listed)
     )
 
 

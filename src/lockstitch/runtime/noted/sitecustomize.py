@@ -20,7 +20,7 @@ _SYSTEM = ("/proc/", "/sys/", "/dev/", "/etc/", "/usr/", "/lib/", "/lib64/", "/r
 _PACKAGES = os.sep + "site-packages" + os.sep
 _BETWEEN = {os.getenv.__code__.co_filename, os.environ.get.__code__.co_filename}
 _INSIDE = tuple(
-    {os.path.join(each, "") for each in (sys.prefix, sys.base_prefix, os.path.dirname(_HERE))}
+    {os.path.join(folder, "") for folder in (sys.prefix, sys.base_prefix, os.path.dirname(_HERE))}
 )
 
 
@@ -96,7 +96,7 @@ class Noting:
 
 def _others():
     """Run the sitecustomize that would have been imported."""
-    sys.path[:] = [each for each in sys.path if os.path.abspath(each or ".") != _HERE]
+    sys.path[:] = [folder for folder in sys.path if os.path.abspath(folder or ".") != _HERE]
     own = sys.modules.pop("sitecustomize", None)
     try:
         importlib.import_module("sitecustomize")

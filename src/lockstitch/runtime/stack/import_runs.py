@@ -68,8 +68,8 @@ def _there(client: Any, tag: str) -> dict[str, tuple[str, str]]:
     )
     ids = [experiment.experiment_id for experiment in experiments]
     query = f"tags.`{tag}` != ''"
-    found = _pages(lambda token: client.search_runs(ids, query, _ALL, _PAGE, page_token=token))
-    return {each.data.tags[tag]: (each.info.run_id, each.info.status) for each in found}
+    runs = _pages(lambda token: client.search_runs(ids, query, _ALL, _PAGE, page_token=token))
+    return {run.data.tags[tag]: (run.info.run_id, run.info.status) for run in runs}
 
 
 def _pages(ask: Callable[[str | None], Any]) -> Iterator[Any]:
@@ -83,13 +83,13 @@ def _pages(ask: Callable[[str | None], Any]) -> Iterator[Any]:
 
 
 def _experiment(client: Any, name: str) -> str:
-    found = client.get_experiment_by_name(name)
-    if found is None:
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
         return str(client.create_experiment(name))
-    if found.lifecycle_stage != "active":
+    if experiment.lifecycle_stage != "active":
         message = f"MLflow's experiment `{name}` is deleted: restore it or rename it"
         raise RuntimeError(message)
-    return str(found.experiment_id)
+    return str(experiment.experiment_id)
 
 
 def _first(tags: dict[str, str]) -> dict[str, str]:
@@ -129,7 +129,7 @@ def _log_model(client: Any, run: str, experiment: str, model: dict[str, Any], ta
         client.log_model_artifacts(new.model_id, model["artifacts"])
     # Those of a model must not be written twice, which those of a run may.
     had = {(metric.key, metric.timestamp, metric.step) for metric in new.metrics or []}
-    points = [each for each in model["metrics"] if (each[0], each[2], each[3]) not in had]
+    points = [metric for metric in model["metrics"] if (metric[0], metric[2], metric[3]) not in had]
     _log_points(client, run, points, model_id=new.model_id)
     if str(new.status) == "PENDING":
         client.finalize_logged_model(new.model_id, model["status"])

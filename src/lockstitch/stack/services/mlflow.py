@@ -73,7 +73,7 @@ class Mlflow:
         parts = self.parts
         login = f"{USER}:{parts.keys.password}@{HOST}:{parts.ports['postgres']}"
         own = variables(parts)
-        for name in [each for each in own if each.startswith("MLFLOW_TRACKING_")]:
+        for name in [name for name in own if name.startswith("MLFLOW_TRACKING_")]:
             del own[name]  # it is that
         env = parts.clean(
             **own,

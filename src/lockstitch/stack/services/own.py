@@ -35,7 +35,7 @@ class OwnService:
         program, *words = filled(self.own.command, HOST, self.parts.ports[self.name], str(data))
         path = self._found(program)
         env = self.parts.clean(**self.own.env)
-        places = [str(self.own.tools / each) for each in _PROGRAMS]
+        places = [str(self.own.tools / program) for program in _PROGRAMS]
         env["PATH"] = os.pathsep.join([*places, env.get("PATH", "")])
         return Launch(words=[*self._loader(path), str(path), *words], cwd=data, env=env)
 
