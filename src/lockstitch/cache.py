@@ -1,4 +1,4 @@
-"""What the store holds, when it was used last, and what goes first when it must be smaller.
+"""The items of the store, when each was used last, and which go first when it must be smaller.
 
 A record's mtime is its last use, and a blob is as old as the record of its hash, which every use
 reads; a folder's own mtime is set when it is asked for. Nothing is removed while another command
@@ -25,7 +25,7 @@ _OTHERWISE = frozenset({"blobs", "locks", "records", "trial", "wheels"})
 
 @frozen
 class Item:
-    """What is removed at once: a blob, a record, an unpacked image, a folder of tools."""
+    """An item to remove at once: a blob, a record, an unpacked image, a folder of tools."""
 
     kind: str  # the folder of the store
     paths: tuple[Path, ...]
@@ -53,10 +53,7 @@ def chosen(found: Sequence[Item], *, most: int | None, before: float) -> list[It
 
 
 def remove(going: Sequence[Item]) -> list[Item]:
-    """Remove items but those that a running program holds, and return what was removed.
-
-    Only who has the store alone may call it.
-    """
+    """Remove items but those in use, and return them; only who holds the store alone may do so."""
     gone = [item for item in going if not _is_held(item)]
     for item in gone:
         for path in item.paths:

@@ -41,7 +41,7 @@ class FoundFile:
 
     @property
     def mark(self) -> tuple[int, int, int, int]:
-        """What changes with each write: `touch -r` sets an mtime back, but no ctime."""
+        """The stat that changes with each write: `touch -r` sets an mtime back, but no ctime."""
         return (self.size, self.mtime_ns, self.ctime_ns, self.inode)
 
     @property
@@ -50,7 +50,7 @@ class FoundFile:
         return max(self.mtime_ns, self.ctime_ns)
 
     def is_as_it_was(self, facts: os.stat_result) -> bool:
-        """Return whether a stat of the file is still the one that it was listed with."""
+        """Return whether a stat of the file still equals that of the listing."""
         return self.mark == (facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino)
 
 

@@ -107,10 +107,7 @@ def is_in_repository(folder: Path) -> bool:
 
 
 def dirty(folder: Path) -> tuple[str, ...]:
-    """Return the files below a folder that differ from the commit or are new to git, sorted.
-
-    Raises LockstitchError without git.
-    """
+    """Return a folder's changed and new files, sorted; raises LockstitchError without git."""
     words = ("status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", "--", ".")
     done = run(folder, *words, check=False)
     return tuple(sorted(line[3:] for line in done.stdout.split("\0") if line))
@@ -273,10 +270,7 @@ def without_login(text: str) -> str:
 
 
 def remote_names(url: str, root: Path) -> Mapping[str, str]:
-    """Return the commit of each tag and branch of a remote; a tag goes before a branch.
-
-    Raises LockstitchError when git cannot read it.
-    """
+    """Return a remote's commits by tag or branch, tags first; raises LockstitchError."""
     git = process.find("git", hint="apt-get install git")
     quiet = environ.child(GIT_TERMINAL_PROMPT="0", GIT_DIR=None, GIT_INDEX_FILE=None)
     words: list[str | Path] = [git, *_SLOW, "ls-remote", "--", url]

@@ -1,4 +1,4 @@
-"""What folders have, by names and stat: quick to take, and another text after each change.
+"""Listings of folders by names and stat: quick to take, and another text after each change.
 
 Imports little, since a command that finds nothing to do has nothing else to load.
 """
@@ -36,10 +36,7 @@ class Listing:
         self._add(path, path, facts)
 
     def add_tree(self, root: str) -> None:
-        """Add all that is below a folder, without environments, caches and version control.
-
-        Raises OSError where a folder cannot be read.
-        """
+        """Add all below a folder but environments, caches and version control; raises OSError."""
         waiting = [root]
         while waiting:
             folder = waiting.pop()

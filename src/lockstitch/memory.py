@@ -1,4 +1,4 @@
-"""How much memory this process may have: of the machine, and of the control groups it is in."""
+"""The memory that this process may use: of the machine, and of its control groups."""
 
 import contextlib
 import os
@@ -44,7 +44,7 @@ def _groups() -> Iterator[tuple[int, int]]:
 
 
 def _folders() -> Iterator[tuple[Path, int]]:
-    """Yield the folders of this process's memory groups, each before the one that it is in."""
+    """Yield the folders of this process's memory groups, each before its parent."""
     try:
         lines = (PROC / "self" / "cgroup").read_text().splitlines()
     except OSError:  # not Linux

@@ -32,7 +32,7 @@ class Command:
 
 @frozen
 class Finished:
-    """What a program left behind."""
+    """The result of a program."""
 
     code: int
     stdout: str
@@ -40,10 +40,7 @@ class Finished:
 
 
 def find(program: str, *, hint: str, outside: Path | None = None) -> Path:
-    """Return the program's path, or raise LockstitchError with the hint that installs it.
-
-    No folder of PATH below `outside` is looked in.
-    """
+    """Return a program on PATH, not below `outside`; raises LockstitchError with a hint."""
     found = shutil.which(program, path=_path_without(outside) if outside else None)
     if found is None:
         message = f"`{program}` is not installed"

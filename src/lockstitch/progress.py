@@ -1,4 +1,4 @@
-"""What a person sees while work goes on: a bar on a terminal, plain lines elsewhere."""
+"""Progress for people: a bar on a terminal, plain lines elsewhere."""
 
 import sys
 import threading
@@ -24,7 +24,7 @@ class Task(Protocol):
 
 
 class Reporter(Protocol):
-    """Where tasks are shown."""
+    """A display of tasks."""
 
     def task(self, label: str, total: int) -> AbstractContextManager[Task]:
         """Return a context in which one task runs; `total` is in the units of `advance`."""

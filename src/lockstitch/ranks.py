@@ -57,7 +57,7 @@ class RankSilent(RuntimeError):
 
 
 class Report:
-    """What the ranks are: their facts by rank, what differs, and what of it can change results."""
+    """The facts of ranks by number, the differences, and those that can change results."""
 
     def __init__(self, everyone: list[dict[str, Any]], allowed: tuple[str, ...] = ()) -> None:
         """Compare the facts of all ranks; names in `allowed` may differ."""

@@ -96,7 +96,7 @@ class Command:
 
 @frozen
 class Script:
-    """What a shell's text says."""
+    """The commands of a shell's text."""
 
     commands: tuple[Command, ...]
     functions: frozenset[str]
@@ -248,7 +248,7 @@ class _Tokens:
         self._complain(self.line(opened), "a double quote is not closed")
 
     def _value(self, character: str) -> Part:
-        """Read what begins with `$` or a backtick."""
+        """Read a variable or a substitution, after `$` or a backtick."""
         text, at = self._text, self._at
         if character == "`":
             return self._enclosed(1, "command", "`")

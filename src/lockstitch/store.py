@@ -217,10 +217,7 @@ class Store:
         return json.loads(text) if total == _sum(kind, key, text) else None
 
     def put_record(self, kind: str, key: str, value: object) -> None:
-        """Record a JSON value under a key, replacing what was there.
-
-        Raises LockstitchError where the store cannot be written.
-        """
+        """Write a record's JSON value; raises LockstitchError where the store cannot be written."""
         text = json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
         path = self.record_path(kind, key)
         temporary = self._folder("tmp") / f"{os.getpid()}-{os.urandom(8).hex()}"
@@ -385,7 +382,7 @@ class BlobWriter:
 
     @property
     def size(self) -> int:
-        """How many bytes were written."""
+        """The bytes written."""
         return self.hasher.size
 
     def write(self, data: bytes | memoryview) -> int:

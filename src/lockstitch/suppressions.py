@@ -29,10 +29,7 @@ class Suppression:
 
 
 def suppressions(text: str) -> list[Suppression]:
-    """Return the `ignore` comments of a text.
-
-    The next line of one that stands alone is the next that is neither empty nor a comment.
-    """
+    """Return the `ignore` comments of a text; one alone on a line is about the next code."""
     if "lockstitch: ignore" not in text and "lockstitch:ignore" not in text:
         return []
     lines = text.splitlines()

@@ -24,7 +24,7 @@ _MOST_ROUNDS = 20  # one fix may need another's result
 
 @frozen
 class Report:
-    """What was found, in one order, and which rules could not look."""
+    """The findings in one order, and the rules that could not look."""
 
     findings: tuple[Finding, ...]
     skips: tuple[Skip, ...]
@@ -52,7 +52,7 @@ class Report:
 
 @frozen
 class Fixed:
-    """What fixes make of a repository: the last report, and each changed text before and after."""
+    """The result of fixes: the last report, and each changed text before and after."""
 
     report: Report
     changes: Mapping[str, tuple[str, str]]  # path: (before, after), sorted

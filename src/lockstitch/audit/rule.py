@@ -19,7 +19,7 @@ _NEEDED = ("Why", "Bad", "Good", "Fix")
 
 
 class Severity(StrEnum):
-    """How bad it is: an error breaks the same-everywhere promise, a warning is a cost or a risk.
+    """The severity: an error breaks the same-everywhere promise, a warning is a cost or a risk.
 
     A hint is good practice that many repositories do without: it is shown on demand.
     """
@@ -87,7 +87,7 @@ class Page:
 
 @frozen
 class CheckOptions:
-    """What a caller wants of rules that cost more, or that look at more."""
+    """The caller's options for rules that cost more, or that look at more."""
 
     measure: bool = False  # run each hook and time it
     slow: float = 5.0  # seconds of a hook for all files

@@ -86,10 +86,7 @@ def chosen(
     extend_select: Sequence[str] = (),
     ignore: Sequence[str] = (),
 ) -> list[type[Rule]]:
-    """Return the rules that run; the command line's `select` replaces the settings'.
-
-    Raises UsageError for codes that no rule has.
-    """
+    """Return the rules that run, by settings or `select`; raises UsageError for unknown codes."""
     codes = [rule.__name__ for rule in rules]
     raise_all(list(_unknown((*select, *extend_select, *ignore), codes, UsageError)))
     wanted = tuple(select) or settings.select

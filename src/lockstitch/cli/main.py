@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lockstitch.cli.options import Group, Option
 
     class Module(Protocol):
-        """What a module in `cli.commands` offers."""
+        """The interface of a module in `cli.commands`."""
 
         OPTIONS: "Sequence[Option | Group]"
 

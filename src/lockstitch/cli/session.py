@@ -1,4 +1,4 @@
-"""What commands share: the project, the store, the fetcher, the places of results, printing."""
+"""Shared by commands: the project, the store, the fetcher, the places of results, printing."""
 
 import argparse
 import contextlib
@@ -58,10 +58,7 @@ class Session:
 
 
 def cache_size() -> int | None:
-    """Return the bytes of LOCKSTITCH_CACHE_SIZE, None where it is not set.
-
-    Raises LockstitchError where it names no size.
-    """
+    """Return the bytes of LOCKSTITCH_CACHE_SIZE or None; raises LockstitchError for no size."""
     text = environ.get("LOCKSTITCH_CACHE_SIZE")
     if not text:
         return None

@@ -70,7 +70,7 @@ def answer(words: "Sequence[str]") -> int | None:
 
 
 class _Seen:
-    """What was listed: the digest of all lines, and files that were written later than a time."""
+    """A listing: the digest of all lines, and files that were written later than a time."""
 
     def __init__(self, listing: Listing, more: "Iterable[str]" = ()) -> None:
         text = "\n".join([*listing.lines, *more])

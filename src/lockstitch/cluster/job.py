@@ -1,4 +1,4 @@
-"""What a cluster's job is made of: a target, an image, its files, and the folder of the job."""
+"""A cluster's job: a target, an image, its files, and the folder of the job."""
 
 import inspect
 import json

@@ -69,10 +69,7 @@ def name_of(job: Job) -> str:
 
 
 def volume_of(job: Job) -> str:
-    """Return the name of the claim of a job's outputs.
-
-    A claim cannot be changed: one that many nodes write to has another name.
-    """
+    """Return the name of the claim of a job's outputs, which tells how many nodes write to it."""
     return f"{name_of(job)}-outputs" + ("-shared" if _is_shared(job) else "")
 
 

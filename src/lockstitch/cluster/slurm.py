@@ -55,7 +55,7 @@ def runtime_of(job: Job) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """How a node enters an image: what starts it, where it is, and the interpreter in there.
+    """The way of a node into an image: what starts it, where it is, and its interpreter.
 
     `image` is words of a shell, or "" for an environment that the nodes share.
     """
@@ -122,17 +122,14 @@ class _Task:
 
 @frozen
 class Ended:
-    """How a job ended."""
+    """The end of a job."""
 
     code: int
     reasons: tuple[str, ...] = field(default=())  # a line for each task that did not end well
 
 
 def submit(job: Job, text: str) -> str:
-    """Write a job's script into its folder, submit it, and return its ID.
-
-    Raises LockstitchError with the words of sbatch when it refuses.
-    """
+    """Submit a job's script; return its ID. Raises LockstitchError with the words of sbatch."""
     sbatch = process.find("sbatch", hint=_HINT)
     path = job.folder / f"{job.spec.name}.sbatch"
     files.write_text(path, text)
@@ -179,10 +176,7 @@ def follow(job: Job, number: str, show: Callable[[str], object], patience: float
 
 
 def _look(number: str, tasks: dict[str, _Task]) -> None:
-    """Read the state of a job and of each task of its array.
-
-    Raises LockstitchError when Slurm knows no such job.
-    """
+    """Read the state of a job's tasks; raises LockstitchError when Slurm knows no such job."""
     done = process.run(["scontrol", "show", "job", "-o", number], check=False)
     if done.code != 0 and "Invalid job id" in done.stderr and not _from_accounts(number, tasks):
         message = f"Slurm no longer knows job {number}, and its end was not seen"

@@ -232,10 +232,7 @@ def _is_listening(host: str, port: int) -> bool:
 
 
 def kubernetes_files(job: Job) -> dict[str, str]:
-    """Return the manifests of an image by file name.
-
-    Raises LockstitchError when the target names no registry, or the image's user is root.
-    """
+    """Return an image's manifests by file; raises LockstitchError for root, or no registry."""
     return kubernetes.manifests(job, _reference(job))
 
 

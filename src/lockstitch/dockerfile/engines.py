@@ -166,7 +166,7 @@ def command(
 
 @frozen
 class Recipe:
-    """What an engine builds: a Dockerfile of a folder, under a tag."""
+    """A build of an engine: a Dockerfile of a folder, under a tag."""
 
     folder: Path
     dockerfile: str

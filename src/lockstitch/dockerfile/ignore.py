@@ -1,4 +1,4 @@
-"""What of a project goes to an engine: what its Dockerfiles copy, and its .dockerignore."""
+"""The part of a project that goes to an engine: what Dockerfiles copy, and .dockerignore."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -37,7 +37,7 @@ class Copy:
 
     @property
     def target(self) -> str:
-        """Where it goes, below the working directory."""
+        """The path below the working directory that it is copied to."""
         path = PurePosixPath(self.source)
         parent = path if self.folder else path.parent
         return "./" if str(parent) == "." else f"./{parent}/"

@@ -14,10 +14,7 @@ from lockstitch.python.model import ImageSpec, Project
 
 
 def find(names: Sequence[str], hint: str, project: Project) -> Engine:
-    """Return the first of these engines that answers.
-
-    Raises LockstitchError when none does, or when it is for no platform of the project.
-    """
+    """Return the first engine that answers for a project's platform; raises LockstitchError."""
     engine = engines.find(names, hint=f"install or start {' or '.join(names)}, or {hint}")
     check_platform(engine, project, "is for")
     return engine

@@ -91,10 +91,7 @@ def build_requirements(lock: Lock) -> str:
 
 
 def everything(project: Project, lock: Lock) -> dict[str, str]:
-    """Return every file that is rendered, by name, sorted.
-
-    Raises LockstitchError with everything that a Dockerfile cannot say.
-    """
+    """Return all rendered files by name; raises LockstitchError for what they cannot say."""
     texts = {}
     problems: list[LockstitchError] = []
     for spec in project.images:
@@ -110,10 +107,7 @@ def everything(project: Project, lock: Lock) -> dict[str, str]:
 
 
 def render(project: Project, lock: Lock, spec: ImageSpec) -> str:
-    """Return the Dockerfile of an image.
-
-    Raises LockstitchError with everything that a Dockerfile cannot say.
-    """
+    """Return an image's Dockerfile; raises LockstitchError with all that it cannot say."""
     config = _config(project, lock, spec)
     base = lock.base_for(project.platforms[0])
     raise_all([*_line_breaks(config, spec), *_folders(project, spec)])

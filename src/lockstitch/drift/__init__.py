@@ -1,1 +1,1 @@
-"""What changed between two environments, and what that can change."""
+"""Differences between two environments, and what each can change."""

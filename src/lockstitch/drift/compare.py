@@ -1,4 +1,4 @@
-"""What differs between two environments, by meaning and never by bytes, ranked by effect."""
+"""Differences between two environments, by meaning and never by bytes, ranked by effect."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What can change a result, and how likely: the order in which differences are shown.
+"""The effects that differences can have on results, and how likely: the order to show them in.
 
 `effects.toml` names the packages that compute, `known.toml` releases that are known to change
 results, with their release notes.
@@ -19,7 +19,7 @@ _PLAIN_LOCALE = re.compile(r"(?:(?:C|POSIX|en_(?:US|GB|AU|CA))(?:\.[\w-]+)?)?")
 
 
 class Effect(enum.IntEnum):
-    """How a difference can reach a result; the lower, the sooner it is looked at."""
+    """The way a difference can reach a result; the lower, the sooner it is looked at."""
 
     RESULT = -1  # a metric or an output of a recorded run: what came out differs
     INPUT = 0  # a file that the run read: other data, other results

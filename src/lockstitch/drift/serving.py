@@ -45,7 +45,7 @@ class Drift:
 
     @property
     def name(self) -> str:
-        """What `--allow-drift` calls it: the package, or `python`."""
+        """The name that `--allow-drift` takes: the package, or `python`."""
         return self.difference.name if self.difference.what == "package" else "python"
 
     @property
@@ -84,10 +84,7 @@ class Drift:
 
 
 def check(drifts: Sequence[Drift], allowed: Sequence[str]) -> list[Drift]:
-    """Return the drifts that are allowed or warnings only.
-
-    Raises LockstitchError with each of the others.
-    """
+    """Return the drifts that are no error; raises LockstitchError with each of the others."""
     refused = [drift for drift in drifts if drift.refused and drift.name not in allowed]
     if not refused:
         return list(drifts)

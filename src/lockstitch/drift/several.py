@@ -1,4 +1,4 @@
-"""What differs among several environments: what most of them have, and the odd ones out."""
+"""Differences among several environments: what most of them have, and the odd ones out."""
 
 import itertools
 from collections import Counter
@@ -45,7 +45,7 @@ class Fact:
 
     @property
     def name(self) -> str:
-        """What it is, for people."""
+        """The name for people."""
         change = self.strongest
         return change.name if change.what == "package" else f"{change.what}: {change.name}"
 

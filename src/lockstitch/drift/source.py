@@ -34,7 +34,7 @@ _GLIBC = "2.36"  # of a host that has none: the oldest Debian that bases are mad
 
 @frozen
 class Context:
-    """Where a source is looked for, and which part of a lock is meant."""
+    """The place where a source is looked for, and the part of a lock that is meant."""
 
     folder: Path
     project: Project | None = None
@@ -73,10 +73,7 @@ def _in_project(folder: Path) -> bool:
 
 
 def read(word: str, where: Context) -> Fingerprint:
-    """Return the fingerprint of a source.
-
-    Raises UsageError when the word names nothing, LockstitchError when its source is damaged.
-    """
+    """Return a source's fingerprint; raises UsageError for none, LockstitchError for damage."""
     scheme, _, rest = word.partition(":")
     if scheme == "container" and rest:
         return live.container(*_with_python(rest, "python"))
@@ -99,10 +96,7 @@ def read(word: str, where: Context) -> Fingerprint:
 
 
 def read_whole(word: str, where: Context) -> Fingerprint:
-    """Return the fingerprint of a source; a lock's with the files of each wheel in the store.
-
-    Raises what `read` raises.
-    """
+    """Return `read`'s fingerprint; a lock's with the files of each wheel in the store."""
     fingerprint = read(word, where)
     if fingerprint.kind != "lock":
         return fingerprint

@@ -185,10 +185,7 @@ def of_text(text: str, source: str) -> Fingerprint:
 
 
 def parsed(text: str, source: str) -> dict[str, Any]:
-    """Return the JSON object in a text.
-
-    Raises LockstitchError, which names the source, when it is none.
-    """
+    """Return the JSON object in a text; raises LockstitchError, with its source, for others."""
     if len(text) > _LARGEST:
         message = f"`{source}` is no fingerprint: it has {len(text)} characters"
         raise LockstitchError(message, hint=_HINT)

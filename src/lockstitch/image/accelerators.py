@@ -1,4 +1,4 @@
-"""What images compute on: tells of CUDA before a build, and refuses another one than asked for."""
+"""CUDA in images: told before a build, and refused where it is another than asked for."""
 
 import re
 import shutil
@@ -162,7 +162,7 @@ def _listed(project: Project, prepared: Prepared, packages: Sequence[LockedWheel
 
 
 def _owners(project: Project, prepared: Prepared) -> Callable[[LockedWheel], list[str]]:
-    """Return what tells which packages of an image require a package."""
+    """Return a function that names the packages of an image that require a package."""
     needs = export.needs(project, prepared.spec, prepared.base.target()) or {}
     return lambda each: sorted(own for own, names in needs.items() if own and each.name in names)
 

@@ -1,4 +1,4 @@
-"""What an image takes from its base: a root file system that is made, or layers as they are."""
+"""The files that an image takes from its base: a root file system that is made, or layers."""
 
 from collections.abc import Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, replace
@@ -41,10 +41,7 @@ def root_files(
 def added_files(
     base: Base, store: Store, facts: MutableMapping[str, PackageFacts] | None = None
 ) -> Iterator[Entry]:
-    """Yield the entries that a project's system packages add to a base, sorted by path bytes.
-
-    Raises as `root_files` does.
-    """
+    """Yield the sorted entries that system packages add to a base; raises as `root_files`."""
     from lockstitch.image import debian
 
     if isinstance(base, (CPythonBase, DebianBase)):

@@ -300,10 +300,7 @@ class Builder:
         )
 
     def unusual(self, specs: Sequence[ImageSpec]) -> list[str]:
-        """Return the warnings about the files of images before they are built.
-
-        Raises LockstitchError as `contents.included`.
-        """
+        """Return warnings about images' files before a build; raises as `contents.included`."""
         notes = (note for spec in specs for note in unusual(self._project, spec, self._own_files))
         return list(dict.fromkeys(notes))
 

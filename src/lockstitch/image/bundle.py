@@ -33,7 +33,7 @@ _WHEEL = re.compile(r"[\w.!+-]{1,240}\.whl")
 
 @frozen
 class Bundle:
-    """What a bundle has: the digest of its lock, its images, and its files."""
+    """A bundle's contents: the digest of its lock, its images, and its files."""
 
     lock: Digest
     images: tuple[str, ...]
@@ -119,10 +119,7 @@ def write(  # noqa: PLR0913 -- each is another part of a bundle
 
 
 def read(path: Path) -> Bundle:
-    """Return a bundle's table of contents, from its first member.
-
-    Raises LockstitchError when the file is no bundle.
-    """
+    """Return a bundle's table of contents; raises LockstitchError when the file is no bundle."""
     with path.open("rb") as handle, _opened(path, handle) as archive:
         return _index(path, archive)
 

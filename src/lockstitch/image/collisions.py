@@ -30,7 +30,7 @@ _EXTRA = re.compile(r"\bextra\b")
 
 @frozen
 class PackageFiles:
-    """What a package puts into an environment, and the packages that it requires."""
+    """The files that a package puts into an environment, and the packages that it requires."""
 
     files: Mapping[str, tuple[int, int, bool]]  # by path: size, CRC-32, whether trimming drops it
     requires: frozenset[str]

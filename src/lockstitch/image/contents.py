@@ -1,4 +1,4 @@
-"""What layers hold: the virtual environment, installed wheels, the project's own files."""
+"""The contents of layers: the virtual environment, installed wheels, the project's own files."""
 
 import os
 import re
@@ -80,10 +80,7 @@ class InstalledWheel:
         trimmed: bool,
         lost: Collection[str] = frozenset(),
     ) -> None:
-        """Open the wheel and place each member, but for paths that another package has.
-
-        Raises LockstitchError for a malformed wheel.
-        """
+        """Open a wheel and place the members that are its own; raises LockstitchError."""
         self.wheel = Wheel(path, filename)
         self._site = site_packages(minor)
         self._minor = minor
@@ -201,7 +198,7 @@ class InstalledWheel:
         return known
 
     def _places(self) -> Iterator[tuple[str, Member]]:
-        """Yield (path in the image, member) for every member that is taken as it is."""
+        """Yield (path in the image, member) for every member that is taken unchanged."""
         taken: set[str] = set()
         for name, member in self.wheel.members.items():
             path = self._place(name, trimmed=self._trimmed)

@@ -310,7 +310,7 @@ class Tree:
 
 
 def entry_of(member: Member) -> Entry:
-    """Return a member as it is in an image: of root, and writable by root alone."""
+    """Return a member with the owner and mode of an image: of root, and writable by root alone."""
     if member.kind is Kind.FOLDER:
         return folder(member.path)
     if member.kind is Kind.SYMLINK:

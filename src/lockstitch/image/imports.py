@@ -43,7 +43,7 @@ _SHOWN = 6  # modules that a note names
 
 @frozen
 class Modules:
-    """What a wheel brings: top-level modules, those of its namespace packages, and programs."""
+    """A wheel's modules: top-level ones, those of its namespace packages, and programs."""
 
     tops: frozenset[str]  # regular packages and modules
     spaces: Mapping[str, frozenset[str]]  # a namespace package's name -> what it holds
@@ -125,7 +125,7 @@ def check(
 
 @frozen
 class Start:
-    """What the start of an image's program is made of, and the imports that lead out of it."""
+    """The files of a program's start in an image, and the imports that lead out of them."""
 
     prepared: Prepared
     own: Modules | None  # of the project's wheel
@@ -234,7 +234,7 @@ class Start:
         return wheel_imports.lacks(starts, self.prepared.wheels, has, tops, store, self.tree.python)
 
     def _own_error(self, lack: Import) -> LockstitchError:
-        """Return what is wrong with an import of a module that should be in an own folder."""
+        """Return the problem of an import of a module that should be in an own folder."""
         image = self.prepared.spec.name
         if self.tree.text(lack.file) is not None:
             message = f"{lack.path}:{lack.line}: `{lack.file}` is not in the image `{image}`"

@@ -75,7 +75,7 @@ class LayerResult:
 
 @frozen
 class Damaged:
-    """What a layer needs and the store had not, or not whole; it is not there any more."""
+    """A missing or damaged input of a layer, which is removed from the store."""
 
     digests: tuple[Digest, ...]
 

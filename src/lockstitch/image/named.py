@@ -18,7 +18,7 @@ from lockstitch.values import frozen
 
 @frozen
 class Named:
-    """What a name means: a manifest or an index, and the place where it stands."""
+    """The meaning of a name: a manifest or an index, and the place where it stands."""
 
     name: str  # the repository's, or the image's in the layout
     place: Layout | Repository
@@ -49,10 +49,7 @@ class Named:
         return [self.place.manifest(each.digest) for each in wanted]
 
     def document(self, image: Manifest, kind: str) -> bytes:
-        """Return the document of a type about an image, the last where there are several.
-
-        Raises LockstitchError when there is none.
-        """
+        """Return the last document of a type about an image; raises LockstitchError without one."""
         found = self.place.referrers(image.digest, kind)
         if not found:
             message = f"nothing of the type `{kind}` refers to {self.name}@{image.digest}"

@@ -30,7 +30,7 @@ _DROPPING = re.compile(
 
 @frozen
 class FileFacts:
-    """What is known of a file that was read."""
+    """The facts of a file that was read."""
 
     digest: Digest
     crlf: bool = False  # Python or a shell script with CRLF

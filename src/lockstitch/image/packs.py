@@ -32,7 +32,7 @@ class Packed:
 
     @property
     def encode(self) -> Callable[[bytes], bytes]:
-        """What makes a stream of a part of the content."""
+        """Return the maker of a stream of a part of the content."""
         return encoder(self.size)
 
     def deflated(self) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""Where things stand in an image, and the version of how they are laid out."""
+"""Paths in an image, and the version of their layout."""
 
 from typing import Final
 

@@ -44,7 +44,7 @@ class Published:
 
 @frozen
 class Documents:
-    """What refers to images: in a layout, and `fresh` about images that are in none."""
+    """The documents about images: in a layout, and `fresh` about images that are in none."""
 
     layout: Layout
     fresh: Mapping[Digest, Sequence[Artifact]] = field(default_factory=dict)
@@ -85,10 +85,7 @@ def publish(
     store: Store,
     progress: Reporter,
 ) -> Published:
-    """Push one image, all of its platforms, and what refers to them.
-
-    Raises LockstitchError when the registry refuses or goes away.
-    """
+    """Push an image of all platforms and its referrers; raises LockstitchError when refused."""
     place = RepositoryWriter(client, target)
     pushed = push(place, images, target.tag or LATEST, BlobLocations(store, target.host), progress)
     brought = []

@@ -1,4 +1,4 @@
-"""What packages run at each start of Python: `.pth` files with code, and `sitecustomize`."""
+"""Code that packages run at each start of Python: `.pth` files, and `sitecustomize`."""
 
 import contextlib
 import zipfile

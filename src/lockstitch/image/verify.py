@@ -42,7 +42,7 @@ _COMPILED = re.compile(r".*/__pycache__/[^/]+\.pyc")
 
 @dataclass(slots=True, kw_only=True)
 class Findings:
-    """What was checked of an image, and what is wrong."""
+    """The checks of an image, and the problems that they show."""
 
     digest: Digest
     platform: str = ""

@@ -65,7 +65,7 @@ class Member:
 
     @property
     def encode(self) -> Callable[[bytes], bytes] | None:
-        """What makes a stream of a part of the content; None where the wheel has a stream of it."""
+        """Return the maker of a stream of a part; None where the wheel has a stream of it."""
         if self.method == _DEFLATED:
             return None
         return deflate.stored if self.method == _STORED else encoder(self.size)
@@ -364,10 +364,7 @@ def record_hash(digest: Digest) -> str:
 
 
 def read_record_file(data: bytes) -> list[Row]:
-    """Return the rows of a RECORD file (core metadata, "Recording installed projects").
-
-    Raises ValueError when it is not a UTF-8 CSV file.
-    """
+    """Return a RECORD file's rows (core metadata); raises ValueError unless it is UTF-8 CSV."""
     try:
         rows = [row for row in csv.reader(io.StringIO(data.decode("utf-8"), newline="")) if row]
     except csv.Error as error:

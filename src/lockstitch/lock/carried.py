@@ -74,10 +74,7 @@ def held(wheel: BuiltWheel, store: Store) -> bytes:
 
 
 def write(wheels: Iterable[BuiltWheel], store: Store, folder: Path) -> list[str]:
-    """Write wheels into a folder; return the names of those that were not there.
-
-    Raises LockstitchError for each that the store lacks.
-    """
+    """Write wheels into a folder; return the new names. Raises LockstitchError for missing ones."""
     written = []
     for wheel in wheels:
         path = folder / wheel.filename

@@ -1,4 +1,4 @@
-"""What changed between two states of a project's locks, by meaning and never by bytes."""
+"""Changes between two states of a project's locks, by meaning and never by bytes."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -51,7 +51,7 @@ Pins = Mapping[str, tuple[str, frozenset[str]]]  # name -> versions as one text,
 
 @frozen
 class State:
-    """What the locks of a folder pin."""
+    """The pins of a folder's locks."""
 
     images: Mapping[str, Pins]
     packages: Pins  # of every group and extra; of those that images have, as these have them

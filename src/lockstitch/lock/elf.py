@@ -1,4 +1,4 @@
-"""What a shared object needs of the machine that loads it (gABI, chapter 5; LSB 5)."""
+"""The needs of a shared object at its loading (gABI, chapter 5; LSB 5)."""
 
 import contextlib
 import mmap

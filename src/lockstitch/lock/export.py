@@ -1,4 +1,4 @@
-"""What is locked, in the forms that other programs read; needs no network."""
+"""Locked packages in the forms that other programs read; needs no network."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
@@ -55,7 +55,7 @@ def requirements_of(
 
 
 def pylock_of(project: Project, lock: Lock, spec: ImageSpec, platform: str = "") -> str:
-    """Return an image's PEP 751 lock as it is, or with one platform's wheels only."""
+    """Return an image's PEP 751 lock unchanged, or with one platform's wheels only."""
     if not platform:
         return files.read_text(project.root / pylock_name(spec.name))
     target = _target(lock, platform)
@@ -64,7 +64,7 @@ def pylock_of(project: Project, lock: Lock, spec: ImageSpec, platform: str = "")
 
 @frozen
 class Known:
-    """What a build knows of its image, so that it is not read from the locks again."""
+    """The facts of an image that its build passes on, so that the locks are not read again."""
 
     digest: Digest  # of the manifest
     facts: Mapping[str, PackageFacts]  # of wheels and Debian packages, by their hex digests

@@ -78,7 +78,7 @@ class BuiltWheel:
 
 @frozen
 class Builder:
-    """What compiles wheels for a platform: packages of a release of Debian, pinned."""
+    """A compiler of wheels for a platform: packages of a release of Debian, pinned."""
 
     platform: str
     release: str

@@ -1,4 +1,4 @@
-"""What a lock depends on: the part of pyproject.toml that decides what gets pinned."""
+"""The inputs of a lock: the part of pyproject.toml that decides what gets pinned."""
 
 import json
 from typing import Any

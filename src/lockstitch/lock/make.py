@@ -215,7 +215,7 @@ def _own_service(project: Project, own: ServiceSpec) -> LockedService:
 
 @frozen
 class _Wanted:
-    """What an upgrade changes."""
+    """The changes that an upgrade makes."""
 
     everything: bool
     base: bool
@@ -499,7 +499,7 @@ def _differing(
 
 
 def stale_services(project: Project, lock: Lock) -> list[LockstitchError]:
-    """Return an error for each service of the stack that the lock does not have as it is now."""
+    """Return an error for each service of the stack that the lock lacks, or has outdated."""
     wanted = services.NAMES if project.stack.declared else ()
     locked = {service.name: service for service in lock.services}
     problems = []

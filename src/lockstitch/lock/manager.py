@@ -13,7 +13,7 @@ from lockstitch.python.model import ImageSpec, Project
 
 
 class Manager(Protocol):
-    """What `lockstitch lock` asks of it, in this order."""
+    """The interface of a package manager for `lockstitch lock`, called in this order."""
 
     def locks(self, project: Project) -> tuple[str, ...]:
         """Return the names of its locks."""

@@ -19,7 +19,7 @@ _NAMESPACE = uuid.UUID("a4f5c0d2-6f0e-5b43-9d0f-3c1f6f0a7b61")  # ours; never ch
 
 @frozen
 class PackageFacts:
-    """What is known of a package only when its file has been read, and not from the locks."""
+    """The facts of a package that only its file has, and not the locks."""
 
     licences: tuple[str, ...] = ()  # SPDX expressions, or names of licences; () means unknown
     left_out: tuple[str, ...] = ()  # its files that the image does not have

@@ -81,7 +81,7 @@ Resolve = Callable[[Sequence[str]], tuple[str, ...]]  # requirements -> all of t
 
 @frozen
 class Place:
-    """Where packages are built: a project's folder, the store, the target's Python."""
+    """The place where packages are built: a project's folder, the store, the target's Python."""
 
     root: Path  # the project's folder, whose pyproject.toml may name indexes
     store: Store
@@ -231,10 +231,7 @@ def _other_entries(wheel: BuiltWheel, data: bytes) -> str:
 
 
 def folder(unbuilt: Unbuilt, root: Path, resolve: Resolve) -> LockedFolder:
-    """Return a package that is a folder, with its build requirements locked.
-
-    Raises LockstitchError when they cannot be.
-    """
+    """Lock a folder's build requirements; raises LockstitchError when they cannot be locked."""
     requires = _resolved(Source.of(unbuilt), root / unbuilt.artifact, resolve)
     return LockedFolder(name=unbuilt.name, path=unbuilt.artifact, requires=requires)
 
@@ -335,7 +332,7 @@ def _take(source: "Source", url: str, root: Path, store: Store) -> None:
 
 @frozen
 class Source:
-    """What a wheel is built from: an archive by its hash, or a commit of a repository."""
+    """The source of a wheel: an archive by its hash, or a commit of a repository."""
 
     name: str
     version: str

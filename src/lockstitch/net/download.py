@@ -50,10 +50,7 @@ class Fetcher:
     def __init__(
         self, store: Store, *, credentials: Credentials | None = None, first_wait: float = 0.5
     ) -> None:
-        """Use this store; `first_wait` is the seconds before the first retry.
-
-        Without `credentials` no server is sent a login.
-        """
+        """Use a store; wait `first_wait` seconds before the first retry."""
         self._store = store
         self._credentials = credentials
         self._transport = Transport(_PARALLEL)
@@ -79,10 +76,7 @@ class Fetcher:
             )
 
     def read(self, url: str, *, limit: int) -> bytes:
-        """Return a small resource such as an index.
-
-        Raises LockstitchError when it has more than `limit` bytes, or cannot be fetched.
-        """
+        """Return a resource of at most `limit` bytes; raises LockstitchError otherwise."""
 
         def once() -> bytes:
             with self._ask(url, shown(url), {}) as answer:
@@ -112,10 +106,7 @@ class Fetcher:
         return {url: size for url, size in zip(urls, answers, strict=True) if size}
 
     def open(self, url: str) -> "RemoteFile":
-        """Return a file of a server of which only what is read is fetched.
-
-        Raises LockstitchError where the server gives no parts of it.
-        """
+        """Return a server's file, fetched in parts; raises LockstitchError without ranges."""
         return RemoteFile(partial(self._part, url))
 
     def _part(self, url: str, wanted: str) -> tuple[int, bytes, int]:

@@ -1,4 +1,4 @@
-"""What is tried again, when, and how a body that broke off goes on; for indexes and registries.
+"""Retries and resumed bodies, of indexes and registries alike.
 
 urllib3's own `Retry` is not used: it cannot continue a body, renew a token between two tries or be
 stopped, and hides how often it asked. There is no `If-Range`: what is fetched has a digest that is

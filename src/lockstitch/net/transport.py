@@ -55,10 +55,7 @@ class TransportError(Exception):
 
 
 class _Watch:
-    """Ends what connections wait for at its time: a server that drips is never silent.
-
-    One thread for all of them, started by the first.
-    """
+    """Ends connections at their time, even of a server that drips: one thread for all."""
 
     def __init__(self) -> None:
         self._until: dict[int, tuple[float, socket.socket]] = {}
@@ -130,7 +127,7 @@ class Answer:
 
     @property
     def location(self) -> str:
-        """Where a redirect leads, or an empty text."""
+        """The address that a redirect leads to, or an empty text."""
         return self._response.get_redirect_location() or ""
 
     def read(self, limit: int) -> bytes:

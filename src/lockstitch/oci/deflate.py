@@ -37,10 +37,7 @@ _LITERALS = 288  # and lengths: the last two only exist as codes that are never 
 
 
 def stored(data: bytes, *, final: bool = True) -> bytes:
-    """Return the data as stored blocks: no compression, five bytes more for each 65,535.
-
-    Without `final`, more blocks follow.
-    """
+    """Return data in stored blocks, uncompressed; without `final`, more blocks follow."""
     if not data:
         return b"\x01\x00\x00\xff\xff"
     parts = []
@@ -243,7 +240,7 @@ def _longest(data: bytes, backs: "array[int]", at: int, length: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """How tokens are written: the codes that take the fewest bits, and how many they take."""
+    """A block of tokens: the codes that take the fewest bits, and how many they take."""
 
     bits: int
     header: str

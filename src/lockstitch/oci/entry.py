@@ -1,4 +1,4 @@
-"""What a layer holds: files, folders and symlinks, and the tar headers of them.
+"""Entries of a layer: files, folders and symlinks, and their tar headers.
 
 Each has content that can be read twice. Headers are POSIX ustar, pax only where that is too
 short, and nothing in them depends on a host.
@@ -34,7 +34,7 @@ class Content(Protocol):
 
     @property
     def size(self) -> int:
-        """How many bytes the file has."""
+        """The size in bytes."""
 
     @property
     def crc(self) -> int:
@@ -53,7 +53,7 @@ class Cuttable(Protocol):
 
     @property
     def encode(self) -> Callable[[bytes], bytes] | None:
-        """What makes a stream of a part; None where the content has one already."""
+        """Return the maker of a stream of a part; None where the content has one already."""
 
 
 @frozen
@@ -81,7 +81,7 @@ class Generated:
 
     @property
     def size(self) -> int:
-        """How many bytes the file has."""
+        """The size in bytes."""
         return len(self.data)
 
     @property
@@ -91,7 +91,7 @@ class Generated:
 
     @property
     def encode(self) -> Callable[[bytes], bytes]:
-        """What makes a stream of the content, or of a part of it."""
+        """Return the maker of a stream of the content, or of a part of it."""
         return self.as_whole or encoder(len(self.data))
 
     def deflated(self) -> Iterator[bytes]:
@@ -120,7 +120,7 @@ class OnDisk:
 
     @property
     def encode(self) -> Callable[[bytes], bytes]:
-        """What makes a stream of a part of the content."""
+        """Return the maker of a stream of a part of the content."""
         return deflate.stored
 
     def deflated(self) -> Iterator[bytes]:
@@ -176,7 +176,7 @@ def folder(path: str, *, mode: int = 0o755) -> Entry:
 
 
 def symlink(path: str, target: str) -> Entry:
-    """Return a symlink to `target`, which is written as it is."""
+    """Return a symlink to `target`, unchanged."""
     return Entry(path=path, kind=Kind.SYMLINK, mode=0o777, target=target)
 
 

@@ -67,7 +67,7 @@ class Layer(Protocol):
 
     @property
     def created_by(self) -> str:
-        """What the image's history says of it."""
+        """The text of the layer in the image's history."""
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the compressed bytes; called once for each sink that lacks the blob."""
@@ -97,7 +97,7 @@ class LazyLayer:
 
     @property
     def path(self) -> Path | None:
-        """Where the blob is, if it is on this machine."""
+        """The path of the blob, if it is on this machine."""
         return self.find()
 
     def chunks(self) -> Iterator[bytes]:
@@ -220,7 +220,7 @@ def write_layer(entries: Iterable[Entry], path: Path, *, created_by: str = "") -
 
 
 class Stitcher:
-    """Writes one layer; `stargz` has the one that adds a table of contents."""
+    """A writer of one layer; `stargz` has one that adds a table of contents."""
 
     def __init__(self, write: Callable[[bytes], object], hasher: Hasher | None = None) -> None:
         self._write, self._is_hashed = write, hasher is not None
@@ -230,10 +230,7 @@ class Stitcher:
         self._unpacked = 0
 
     def run(self, entries: Iterable[Entry]) -> LayerFacts:
-        """Write every entry and the end of the archive.
-
-        Raises LockstitchError for content of another size than it says.
-        """
+        """Write every entry and the archive's end; raises LockstitchError for a wrong size."""
         for entry in entries:
             self._entry(entry)
         annotations = self._end()
@@ -289,7 +286,7 @@ class Stitcher:
 
     @property
     def _position(self) -> int:
-        """How many bytes of the layer there are so far."""
+        """The bytes of the layer so far."""
         return self._digest.size + len(self._buffer)
 
     def _flush(self) -> None:

@@ -255,10 +255,7 @@ class Layout(LayoutReader):
         return referrers_index([*kept, *(artifact.descriptor(subject) for artifact in artifacts)])
 
     def put(self, blobs: Sequence[bytes], data: bytes, media_type: str, name: str) -> bool:
-        """Write a manifest or an index and the blobs that it names, under a name.
-
-        Raises LockstitchError when the layout is damaged.
-        """
+        """Write a manifest and its blobs under a name; raises LockstitchError for damage."""
         with self._locked():
             fresh = [self._put(blob) for blob in blobs]
             return self._put_named(data, media_type, name) or any(fresh)

@@ -1,4 +1,4 @@
-"""What layers hold, as lists that are made once: by who makes a layer, else by who reads it first.
+"""Lists of layers' contents, made once: by who makes a layer, else by who reads it first.
 
 A list is recorded by the digest of the layer's blob. A blob that is read is hashed on the way, and
 a list of one that is not what its descriptor says is never recorded.

@@ -48,7 +48,7 @@ class Manifest:
 
     @property
     def descriptor(self) -> Descriptor:
-        """What another manifest names it by."""
+        """The descriptor in another manifest."""
         return Descriptor.of(self.media_type, self.data)
 
     @property

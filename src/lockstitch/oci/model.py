@@ -26,7 +26,7 @@ _ABOUT = re.compile(r"sha256-([0-9a-f]{64})(?:\.[a-z]+)?")  # as cosign ends its
 
 @frozen
 class Platform:
-    """What an image runs on, in Go's names."""
+    """The platform that an image runs on, in Go's names."""
 
     os: str
     architecture: str
@@ -115,7 +115,7 @@ class Healthcheck:
 
 @frozen
 class Config:
-    """How a container of the image starts."""
+    """The start of the image's containers."""
 
     env: Mapping[str, str] = field(default_factory=dict)
     command: tuple[str, ...] = ()

@@ -49,12 +49,12 @@ class StoredLayer:
 
     @property
     def name(self) -> str:
-        """What messages call it: the beginning of its digest, or its title."""
+        """The name in messages: the beginning of its digest, or its title."""
         return self.descriptor.digest[:19] if self.descriptor else f"`{self.created_by:.60}`"
 
     @property
     def facts(self) -> LayerFacts:
-        """What the documents say of it; LockstitchError where they say too little."""
+        """The facts in its documents; LockstitchError where they are incomplete."""
         if self.descriptor is None or not self.diff_id:
             message = "the config and the manifest of the image do not name the same layers"
             raise LockstitchError(message, hint="get the image again")

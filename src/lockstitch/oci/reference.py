@@ -62,7 +62,7 @@ class Reference:
 
     @property
     def which(self) -> Digest | str:
-        """What to ask the registry for: the digest, else the tag, else `latest`."""
+        """The reference to request from the registry: the digest, else the tag, else `latest`."""
         return self.digest or self.tag or LATEST
 
     def at(self, digest: Digest) -> "Reference":

@@ -65,10 +65,7 @@ class Node(Generic[T]):
 
 
 class RootFs(Generic[T]):
-    """Paths without a leading slash, as the layers that were added leave them.
-
-    T is what their reader makes of a file's content.
-    """
+    """The paths that layers leave, without leading slash; T is their reader's file content."""
 
     def __init__(self) -> None:
         self._nodes: dict[str, Node[T]] = {}

@@ -69,18 +69,12 @@ class Against:
 
 
 def here(project: Project, layout: Path, images: Sequence[str]) -> Built:
-    """Return the images of this environment, built first where they are stale.
-
-    Raises LockstitchError when the build fails.
-    """
+    """Return the images, rebuilt where stale; raises LockstitchError when a build fails."""
     return _build(variations.here(project.root), layout, images, lock=False)
 
 
 def prove(project: Project, first: Built, images: Sequence[str], progress: Reporter) -> Compared:
-    """Rebuild everything with all variations at once; when it differs, find those that cause it.
-
-    Raises LockstitchError when a build fails.
-    """
+    """Rebuild all with all variations, then find those that matter; raises LockstitchError."""
 
     def rebuilt(some: Sequence[Variation], name: str) -> Compared:
         with tempfile.TemporaryDirectory(prefix="lockstitch-verify-") as folder:

@@ -236,18 +236,12 @@ class Timed:
 
 
 def timed_here(project: Project, image: str) -> Timed:
-    """Build an image where the project is, with the user's own store.
-
-    Raises LockstitchError when the build fails.
-    """
+    """Build an image in place with the user's store; raises LockstitchError when that fails."""
     return _build(here(project.root), image)
 
 
 def timed_elsewhere(project: Project, image: str) -> Timed:
-    """Build an image from an empty store with all else varied, but as the same user.
-
-    Raises LockstitchError when the build fails.
-    """
+    """Build an image from an empty store, varied, as this user; raises LockstitchError."""
     other = together(
         [variation for variation in of_build() if not variation.slow], "all variations"
     )

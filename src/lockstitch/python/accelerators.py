@@ -1,4 +1,4 @@
-"""What packages compute on: which CUDA they bring, and what an image asks for.
+"""Accelerators of packages: the CUDA that they bring, and the one that an image asks for.
 
 Known from names and versions alone, so that it can be told before anything is downloaded.
 """
@@ -34,7 +34,7 @@ P = TypeVar("P", bound=Package)
 
 @frozen
 class Stack(Generic[P]):
-    """What of accelerators a set of packages has."""
+    """The accelerators of a set of packages."""
 
     cuda: str = ""  # "12.8", or "12" where the minor version is unknown; of the largest part
     packages: tuple[P, ...] = ()  # that are of use with CUDA alone

@@ -1,4 +1,4 @@
-"""What a command starts: a file or module of the project, and where its imports are found."""
+"""Commands: the file or module of the project that they start, and where its imports are found."""
 
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence

@@ -55,7 +55,7 @@ _ADDED = {11: ("tomllib",), 14: ("annotationlib", "compression")}
 
 @frozen
 class Entry:
-    """Where a program begins: a file, or a module to be found, and what sys.path begins with."""
+    """The beginning of a program: a file, or a module to be found, and the first of sys.path."""
 
     path: str = ""  # of a script, from the tree's root
     module: str = ""  # of `-m`, a server's `module:name`, a console script
@@ -63,7 +63,7 @@ class Entry:
 
 
 class Reach(enum.IntEnum):
-    """How sure it is that a program's start comes to an import."""
+    """The certainty that a program's start comes to an import."""
 
     OPTIONAL = 0  # the program goes on without the module
     POSSIBLE = 1  # a branch, or a function that something else calls

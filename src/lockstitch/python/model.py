@@ -1,4 +1,4 @@
-"""What the user wrote: a project and its images, as frozen values."""
+"""A project and its images as the user wrote them, in frozen values."""
 
 import shlex
 from collections.abc import Mapping
@@ -68,7 +68,7 @@ class ImageSpec:
 
     @property
     def record(self) -> str:
-        """Where the record of its runs is, from the project's folder; "" without outputs."""
+        """The path of the record of its runs, from the project's folder; "" without outputs."""
         folders = [name.rstrip("/") for name in self.outputs if name != BESIDE]
         return f"{folders[0]}/{self.name}.run.json" if folders else ""
 

@@ -1,4 +1,4 @@
-"""What [tool.lockstitch] may hold, by one JSON Schema: `settings.toml` beside this file."""
+"""The schema of [tool.lockstitch], in JSON Schema: `settings.toml` beside this file."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence

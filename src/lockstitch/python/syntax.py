@@ -46,10 +46,7 @@ def tree_of(text: str) -> ast.Module | None:
 
 
 def newer(text: str) -> ast.Module:
-    """Return the syntax tree of code that may be newer than this Python.
-
-    Raises SyntaxError for what is no Python at all.
-    """
+    """Return the syntax tree of code that may be newer than this Python, or raise SyntaxError."""
     reader = _Reader(text)
     tree = ast.parse(reader.rewritten())
     return _Strings(reader.strings).visit(tree) if reader.strings else tree

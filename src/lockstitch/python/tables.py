@@ -29,10 +29,7 @@ _DOTTED = regex(
 
 
 def toml(text: str) -> dict[str, Any]:
-    """Return a TOML document; ValueError for what is none or has a key of more than 500 parts.
-
-    Raises RecursionError for one that is nested too deep.
-    """
+    """Return a TOML document; raises ValueError for none, RecursionError when nested too deep."""
     # `tomllib` needs memory by the square of a key's parts.
     if any(len(line) > _LONG and _DOTTED.search(line) for line in text.split("\n")):
         raise ValueError(f"it has a key of more than {_MOST_PARTS} parts")
@@ -126,7 +123,7 @@ class Table:
 
     @property
     def path(self) -> str:
-        """Where the table stands in the file."""
+        """The place of the table in the file."""
         if isinstance(self._place, str):
             return self._place
         above, key = self._place

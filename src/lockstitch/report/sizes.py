@@ -1,4 +1,4 @@
-"""How large each image is, package by package, and what it was before its last change."""
+"""The size of each image, package by package, and before its last change."""
 
 from collections.abc import Mapping
 from dataclasses import field
@@ -33,7 +33,7 @@ class Sized:
 
     @property
     def growth(self) -> str:
-        """How much larger than the build before it is, in words; "" when that is not known."""
+        """The growth since the build before it, in words; "" when that is not known."""
         if self.before is None:
             return ""
         change = self.unpacked - sum(self.before.values())

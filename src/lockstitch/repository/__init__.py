@@ -1,1 +1,1 @@
-"""What a repository says, read and understood, one subject a folder; knows no rule."""
+"""A repository's files, read and understood, one subject a folder; knows no rule."""

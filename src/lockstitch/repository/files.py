@@ -109,7 +109,7 @@ class Repository:
         return 0
 
     def text(self, name: str) -> str | None:
-        """Return a file's text as it is, with the line ends that it has; None when not readable.
+        """Return a file's text with its own line ends; None when not readable.
 
         The name is normal and leads nowhere else; what it names need not be in `names`.
         """

@@ -101,7 +101,7 @@ def _lines(target: Path, kind: str) -> Iterator[str]:
 
 
 def _source(path: Path) -> Path:
-    """Return the source of bytecode, and any other file as it is."""
+    """Return the source of bytecode, and any other file unchanged."""
     if path.suffix == ".pyc" and path.parent.name == "__pycache__":
         return path.parent.parent / f"{path.name.partition('.')[0]}.py"
     return path

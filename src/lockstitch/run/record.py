@@ -197,7 +197,7 @@ def _seconds(value: object) -> float:
 
 @frozen
 class _Before:
-    """What is known before the program starts."""
+    """The facts before the program starts."""
 
     record: RunRecord
     outputs: State
@@ -348,7 +348,7 @@ def _finish(
 
 @frozen
 class Remote:
-    """What is known of a run before it starts on another machine."""
+    """The facts of a run before it starts on another machine."""
 
     record: RunRecord
     outputs: State

@@ -123,7 +123,7 @@ async def follow(client: Any, job: str) -> None:
 
 
 def ended(client: Any, job: str) -> Any:
-    """Return what the cluster knows of the job once it has ended."""
+    """Return the cluster's facts of the job once it has ended."""
     while not (info := client.get_job_info(job)).status.is_terminal():
         time.sleep(POLL)
     return info

@@ -1,4 +1,4 @@
-"""What secrets look like: the table patterns.toml, read when a text is first searched."""
+"""The look of secrets: the table patterns.toml, read when a text is first searched."""
 
 import functools
 import re

@@ -21,7 +21,7 @@ _RANKS = {"high": 0, "medium": 1, "low": 2}
 
 @frozen
 class Secret:
-    """Where a secret is, counted from 1, and what it looks like: never what it is."""
+    """A secret's place, counted from 1, and its kind and excerpt: never its value."""
 
     path: str
     line: int

@@ -51,10 +51,7 @@ def port_of(service: str) -> str:
 
 
 def tag(service: str, image: Digest) -> str:
-    """Return the name of a service's image in an engine: its digest.
-
-    `sha256:…` alone is a name in one of Docker's two image stores only.
-    """
+    """Return a service's image by a name with its digest, as both of Docker's stores know it."""
     return f"lockstitch-{service}:sha256-{image.hex}"
 
 
@@ -186,10 +183,7 @@ def _text(value: str) -> str:
 
 
 def find(docker: Path) -> tuple[str, ...]:
-    """Return the words that Compose is called with: Docker's plugin, or a program of its own.
-
-    Raises LockstitchError when there is neither.
-    """
+    """Return the command that runs Compose, plugin or program; raises LockstitchError."""
     if process.run([docker, "compose", "version"], check=False).code == 0:
         return (str(docker), "compose")
     hint = "install Docker's Compose plugin, or docker-compose"
@@ -259,10 +253,7 @@ class Compose:
         return True
 
     def reset(self) -> None:
-        """Remove containers, volumes, keys and secrets.
-
-        Raises LockstitchError when Compose fails.
-        """
+        """Remove containers, volumes, keys and secrets, or raise what Compose says."""
         self._call("down", "--volumes")
         folder = self.folder.root
         if (folder / SECRETS).exists():

@@ -33,7 +33,7 @@ _STATE = (
 
 @frozen
 class Started:
-    """What `up` did: whether it started anything, ports that differ, and backups that it made."""
+    """The result of `up`: whether it started anything, ports that differ, and its backups."""
 
     new: bool
     moved: Mapping[str, tuple[int, int]]

@@ -75,10 +75,7 @@ class Folder:
             files.write_text(self.root / ".gitignore", "*\n")
 
     def keys(self) -> Keys:
-        """Return the secrets, made when there are none.
-
-        Raises LockstitchError for a damaged file.
-        """
+        """Return the secrets, made when missing; raises LockstitchError for a damaged file."""
         fresh = {
             "password": secrets.token_urlsafe(24),
             "access_key": secrets.token_hex(10).upper(),

@@ -1,4 +1,4 @@
-"""What a service of the stack is, and the keys, ports and variables that all services share.
+"""Services of the stack, and the keys, ports and variables that all of them share.
 
 The services themselves are in `src/lockstitch/stack/services/`.
 """
@@ -31,7 +31,7 @@ _KEPT = ("PATH", "HOME", "TMPDIR", "LANG", "SSL_CERT_FILE", "SSL_CERT_DIR", "AWS
 
 @frozen
 class Launch:
-    """How a service's program is started and asked to end."""
+    """The start of a service's program, and its end."""
 
     words: Sequence[str | Path]
     cwd: Path
@@ -102,7 +102,7 @@ def filled(words: Sequence[str], host: str, port: int | str, data: str = "") -> 
 
 @frozen
 class Parts:
-    """What every service is made from."""
+    """The shared inputs of every service."""
 
     folder: Folder
     tools: Tools

@@ -34,7 +34,7 @@ NEEDS = "what it needs did not start"
 
 @frozen
 class Patience:
-    """How long the keeper waits, in seconds; tests wait less."""
+    """The seconds that the keeper waits; tests wait less."""
 
     start: float = 120.0  # until a service that does not answer is killed
     end: float = 20.0  # until one that was asked to end is killed
@@ -50,7 +50,7 @@ class Patience:
 
 @frozen
 class Status:
-    """What is known of a service now."""
+    """The state of a service now."""
 
     name: str
     state: str = WAITING

@@ -58,10 +58,7 @@ def install(store: Store, progress: Reporter) -> Tools:
 
 
 def install_own(store: Store, requirements: Sequence[str], name: str, progress: Reporter) -> Path:
-    """Return the folder of a service's packages, installed once for all that lock the same.
-
-    Raises LockstitchError when uv cannot install.
-    """
+    """Install a service's packages once for a lock; raises LockstitchError when uv cannot."""
     key = "\n".join([_here(), *requirements])
     fill = functools.partial(_install, lists={f"{name}.txt": "\n".join(requirements) + "\n"})
     return _once(f"service-{_short(key)}", name, store, progress, fill)

@@ -43,7 +43,7 @@ _LISTEN = "0A"  # the state of a socket in /proc/net/tcp, see proc(5)
 
 @frozen
 class Trial:
-    """What to start: an image's table, how its containers start, its files, and the limits."""
+    """A trial's input: an image's table, how its containers start, its files, and the limits."""
 
     spec: ImageSpec
     config: Config
@@ -56,7 +56,7 @@ class Trial:
 
 @frozen
 class Answered:
-    """How a server answered the request of its image."""
+    """A server's answer to the request of its image."""
 
     status: int  # 0 where no answer came
     seconds: float
@@ -70,7 +70,7 @@ class Answered:
 
 @frozen
 class Verdict:
-    """How a trial ended."""
+    """The end of a trial."""
 
     outcome: str  # "answers", "ended", "runs", "asks", "failed"
     seconds: float

@@ -34,10 +34,7 @@ def _environment(*, escape: bool = True) -> "Environment":
 
 
 def render(template: str, **values: object) -> str:
-    """Return a template of this package with its values, each escaped.
-
-    `template` is a path from the package: `report/report.html.j2`.
-    """
+    """Return a template, named by its path in the package, with its values escaped."""
     return _environment().get_template(template).render(values)
 
 

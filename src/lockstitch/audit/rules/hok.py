@@ -366,10 +366,7 @@ def _dependencies(repo: Repository, folder: str) -> str:
 
 
 def _checked_venv(repo: Repository, folder: str, hook: Hook) -> str:
-    """Return the environment that a local mypy walks through, or nothing.
-
-    mypy passes folders by whose name begins with a dot.
-    """
+    """Return the environment, in a folder without a dot, that a local mypy walks, or ""."""
     words = _words(hook)
     names = [basename(word) for word in words]
     if "mypy" not in names or "." not in words[names.index("mypy") :]:

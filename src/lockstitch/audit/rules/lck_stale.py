@@ -159,10 +159,7 @@ class LCK002(Rule):
 
 
 def _key(repo: Repository, lock: Graph, folder: str) -> str:
-    """Return a key of all that uv looks at for its answer: texts, settings, and uv itself.
-
-    Empty where there is no uv.
-    """
+    """Return a key of all that uv looks at for its answer and of uv itself; empty without uv."""
     try:
         uv = process.find_uv(outside=repo.root)
         facts = uv.stat()

@@ -218,10 +218,7 @@ def _show_fixes(
 
 
 def _root(path: Path) -> tuple[Path, tuple[str, ...]]:
-    """Return the folder to look at, and what in it was named.
-
-    A folder below the settings is checked with them, from their folder.
-    """
+    """Return the folder with the settings that apply, and what was named below it."""
     from lockstitch.audit import settings
 
     if not path.exists():

@@ -87,10 +87,7 @@ def tried(
     env: Mapping[str, str] | None = None,
     seconds: float = SECONDS,
 ) -> Verdict:
-    """Return how an image starts on this machine.
-
-    Raises LockstitchError where this machine cannot start it.
-    """
+    """Return how an image starts here; raises LockstitchError where this machine cannot."""
     total = sum(layer.facts.size for layer in image.layers)
     with session.progress.task(f"unpack {spec.name}", total) as task:
         root = rootfs.unpack(image, session.store, task.advance)

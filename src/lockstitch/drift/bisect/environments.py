@@ -80,10 +80,7 @@ class Pythons:
         self._known = {minor(own): sys.executable, own: sys.executable, **(known or {})}
 
     def path(self, version: str) -> str | None:
-        """Return the program of a version, or None when it is not available.
-
-        One that is not installed is fetched by uv where it may fetch.
-        """
+        """Return a version's program, fetched by uv where allowed; None without one."""
         return self._known.get(version) or _of_uv(version)
 
     def need(self, version: str) -> str:

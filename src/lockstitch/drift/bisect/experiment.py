@@ -58,7 +58,7 @@ Rank = Callable[[], Sequence[Cause]]
 
 @frozen
 class Limits:
-    """How much may be run, and what counts as the same number."""
+    """The most runs that are allowed, and the tolerance within which numbers are the same."""
 
     runs: int  # at most, the ends included
     repeats: int = 0  # of A, at first; 0 is two where they show that nothing moves, else five
@@ -68,7 +68,7 @@ class Limits:
 
 @frozen
 class Confidence:
-    """How sure an answer is: all runs of the deciding environments fell to the side they should."""
+    """The confidence in an answer: all runs of the deciding environments fell to their side."""
 
     runs: int  # of A, A with it, B without it, and B
     chance: int  # chance alone sorts so many runs so cleanly once in this many times
@@ -360,10 +360,7 @@ def _known(outcomes: Sequence[Outcome], least: int) -> bool:
 
 
 def _contradiction(answer: Answer, everything: Mixture, runs: _Runs, scale: Scale) -> str:
-    """Repeat the runs that decide; return what contradicts the answer, else "".
-
-    Raises Spent when no more runs are allowed.
-    """
+    """Repeat the deciding runs; return what contradicts the answer, or "". Raises Spent."""
     nothing: Mixture = frozenset()
     # Numbers of A and of B in turn: one that drifts with time is no difference of theirs.
     expected = [(answer.without, answer.rest), *((group, Verdict.AS_B) for group in answer.sets)]

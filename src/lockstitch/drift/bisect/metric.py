@@ -36,7 +36,7 @@ _WIDEST = 160  # characters of a line that is shown
 
 @frozen
 class MetricSource:
-    """How the number of a run is read."""
+    """The way to read the number of a run."""
 
     pattern: str = ""
     file: str = ""
@@ -111,10 +111,7 @@ class MetricSource:
 
 
 def parse(file: str, pattern: str) -> MetricSource:
-    """Return how the options read the number.
-
-    Raises UsageError when they exclude each other or the pattern is wrong.
-    """
+    """Return how the options read the number; raises UsageError for contradictions."""
     if file and pattern:
         message = "--metric-file cannot be used together with --metric-regex"
         raise UsageError(message, hint="keep one of them")

@@ -37,7 +37,7 @@ Outcome = Metric | Fails
 
 
 class Bench(Protocol):
-    """What runs the command in a mixture."""
+    """A runner of the command in mixtures."""
 
     def run(self, mixture: Mixture, repeat: int = 0) -> Outcome:
         """Return the outcome of the command in a mixture; any thread may call it.
@@ -71,7 +71,7 @@ class Cause:
 
 @frozen
 class Question:
-    """What is searched: labels of causes, the likeliest first."""
+    """The search's input: labels of causes, the likeliest first."""
 
     causes: tuple[str, ...]
     implied: Mapping[str, Mixture]  # what else has to be as in B when a cause is
@@ -100,7 +100,7 @@ def closure(labels: Mixture, implied: Mapping[str, Mixture]) -> Mixture:
 
 
 class Verdict(enum.Enum):
-    """Where an outcome lies between A and B."""
+    """The side of an outcome: A, B or between."""
 
     AS_A = "as A"
     AS_B = "as B"
@@ -140,7 +140,7 @@ class Scale:
 
     @property
     def band(self) -> float:
-        """How near to A or B a number must be: the tolerance, or a hundredth of their distance."""
+        """The distance from A or B that still counts: the tolerance, or a hundredth of theirs."""
         step = abs(self.after.value - self.before) if isinstance(self.after, Metric) else 0.0
         return max(self.tolerance, step / _FINE if math.isfinite(step) else 0.0)
 

@@ -21,10 +21,7 @@ Item = TypeVar("Item")
 def run_all(
     items: Sequence[Item], work: Callable[[Item], Outcome], *, parallel: int
 ) -> list[Outcome]:
-    """Return the outcome of the work for each item; one at a time runs in this thread.
-
-    There, Ctrl-C ends the program that runs.
-    """
+    """Return the work's outcome for each item; one at a time runs in this thread, for Ctrl-C."""
     if parallel > 1 and len(items) > 1:
         return threads.run(items, work, parallel=parallel)
     return [work(item) for item in items]
@@ -65,10 +62,7 @@ class Trials:
         return self._verdict(mixture)
 
     def first(self, mixtures: Sequence[Mixture], wanted: Verdict) -> Mixture | None:
-        """Return the first mixture with a verdict, or None.
-
-        One that is known is taken before any is tried.
-        """
+        """Return the first mixture with a verdict, or None; known ones before any is run."""
         for mixture in mixtures:
             if mixture in self.outcomes and self._verdict(mixture) is wanted:
                 return mixture
@@ -132,10 +126,7 @@ def most(question: Question) -> int:
 
 
 def find(question: Question, trials: Trials) -> Answer:
-    """Return the causes that change the number; all of B together must change it.
-
-    Raises Spent when no more runs are allowed.
-    """
+    """Return the causes that change the number, as all of B does; raises Spent."""
     everything = frozenset(question.causes)
     groups: list[Mixture] = []
     without, rest = everything, Verdict.AS_B

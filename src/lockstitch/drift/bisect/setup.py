@@ -59,7 +59,7 @@ class Prepared:
 
     @property
     def most(self) -> int:
-        """How many runs finding one cause takes at most, where every mixture gives a number."""
+        """The most runs that finding one cause takes, where every mixture gives a number."""
         searched = search.most(sides.question(self.ends.causes, {}))
         return min(self.limits.runs, (self.limits.repeats or 5) + 1 + searched + _DECIDING)
 

@@ -99,10 +99,7 @@ class Ends:
     contents: Contents = field(default_factory=dict)  # of files that can be tried
 
     def wanted(self, mixture: Mixture) -> Requirements:
-        """Return the environment of a mixture.
-
-        Raises LockstitchError with every package that no index has.
-        """
+        """Return a mixture's environment; raises LockstitchError for packages on no index."""
         changed = {name for c in self.causes if c.label in mixture for name in c.packages}
         python = (self.after if PYTHON in mixture else self.before).python
         before, after = self.before.packages(python), self.after.packages(python)

@@ -1,4 +1,4 @@
-"""What a base is, whatever its kind, and how tables of lockstitch.lock are read for all of them."""
+"""The interface of a base of any kind, and how their tables of lockstitch.lock are read."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -25,7 +25,7 @@ PLATFORM: Final = re.compile(r"linux/(?:amd64|arm64)")
 
 @frozen
 class ImageDefaults:
-    """What the config of an image on a base starts from."""
+    """The config that an image on a base starts from."""
 
     env: Mapping[str, str]
     certificates: str  # the absolute path of the bundle of authorities, "" where there is none
@@ -38,7 +38,7 @@ class ImageDefaults:
 
 
 class Base(Protocol):
-    """What the images of one platform stand on, pinned."""
+    """The pinned ground of the images of one platform."""
 
     @property
     def kind(self) -> str:
@@ -86,7 +86,7 @@ class Base(Protocol):
 
     @property
     def interpreter(self) -> Digest | None:
-        """What its bytecode depends on; None where nothing of the base may be run here."""
+        """The interpreter that bytecode depends on; None where none may be run here."""
 
     @property
     def layers(self) -> tuple[LayerFacts, ...]:
@@ -98,7 +98,7 @@ class Base(Protocol):
 
     @property
     def python_paths(self) -> tuple[str, ...]:
-        """What paths of the layer `python` start with, without a leading slash."""
+        """The prefixes of paths of the layer `python`, without a leading slash."""
 
     @property
     def library(self) -> str:
@@ -132,7 +132,7 @@ class Base(Protocol):
 
 @frozen
 class Sources:
-    """Where bases are found, and where what was read of them is kept."""
+    """The places where bases are found, and where the facts read of them are kept."""
 
     store: Store
     fetcher: Fetcher

@@ -65,10 +65,7 @@ class CachedLayer:
 
 
 class LayerCache:
-    """One repository that keeps layers.
-
-    What goes wrong with it is noted and never stops a build, but wrong bytes do.
-    """
+    """A repository of layers, whose failures never stop a build, though its wrong bytes do."""
 
     def __init__(self, target: RepositoryWriter, places: BlobLocations) -> None:
         """`places` is told of blobs here, so that a push to this registry mounts them."""

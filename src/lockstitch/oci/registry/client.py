@@ -90,7 +90,7 @@ def _words(answer: Answer) -> tuple[tuple[str, ...], str]:
 
 @frozen
 class Challenge:
-    """What a registry wants to see: a scheme in lower case and its parameters."""
+    """A registry's request for a login: a scheme in lower case and its parameters."""
 
     scheme: str
     parameters: Mapping[str, str]
@@ -156,10 +156,7 @@ class Tokens:
             return self._header(repository, scopes)
 
     def renew(self, repository: str, scopes: Scopes, used: str, wanted: str) -> bool:
-        """Drop the header that was refused; return whether there is another one to try.
-
-        Raises LockstitchError when no new token is given.
-        """
+        """Drop a refused header; return whether another is left. Raises LockstitchError."""
         with self._guard:
             before = self._challenge
             self._take(wanted)
@@ -336,10 +333,7 @@ class Host:
         raise RegistryError(f"{call.what}: `{self.name}` redirects more than {_REDIRECTS} times")
 
     def check(self) -> bool:
-        """Check the login with the registry; return whether it requires one at all.
-
-        Raises RegistryError when it refuses the login.
-        """
+        """Check the login; return whether one is required. Raises RegistryError when refused."""
         self.open()
         what = f"the login to `{self.name}`"
         call = Call(method="GET", path="/v2/", what=what, repository="", scopes=frozenset())

@@ -29,7 +29,7 @@ _TOKEN_USER = "<token>"  # noqa: S105 -- the name under which helpers keep an id
 
 @frozen
 class Known:
-    """What is known of one registry: a login, or a token that gets tokens, or one to show."""
+    """The credentials for a registry: a login, a token that gets tokens, or one to show."""
 
     source: str
     login: Login | None = None
@@ -44,10 +44,7 @@ class Logins:
         self.troubles: list[str] = []  # helpers that could not be asked, for a hint
 
     def find(self, host: str, repository: str) -> Known | None:
-        """Return the login for a repository, or None.
-
-        Raises LockstitchError for a file that cannot be read.
-        """
+        """Return a repository's login, or None; raises LockstitchError for an unreadable file."""
         for path in _files():
             document = read(path)
             for name in helpers(document, host, repository):

@@ -91,10 +91,7 @@ class Repository:
             raise self._wrong(descriptor, received)
 
     def small(self, descriptor: Descriptor, limit: int = MOST) -> bytes:
-        """Return a whole blob of up to `limit` bytes, such as a config, checked.
-
-        Raises LockstitchError for a larger one.
-        """
+        """Return a whole, checked blob; raises LockstitchError for more than `limit` bytes."""
         if descriptor.size > limit:
             message = f"the blob {descriptor.digest} of `{self.name}` has {descriptor.size} bytes, "
             message += f"more than {limit}"
@@ -102,10 +99,7 @@ class Repository:
         return b"".join(self.blob(descriptor))
 
     def fetch(self, descriptor: Descriptor, store: Store) -> None:
-        """Fetch a blob into the store, after what was fetched of it before.
-
-        Raises LockstitchError when digest or size are wrong.
-        """
+        """Fetch a blob into the store, resumed; raises LockstitchError for wrong bytes."""
         bring(
             store,
             descriptor.digest,

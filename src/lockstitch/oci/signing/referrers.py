@@ -14,7 +14,7 @@ from lockstitch.values import frozen
 
 @frozen
 class SentDocuments:
-    """How many documents were missing, and the bytes of their blobs."""
+    """The number of missing documents, and the bytes of their blobs."""
 
     documents: int
     bytes: int
@@ -47,10 +47,7 @@ def copy(layout: Layout, digest: Digest, target: RepositoryWriter) -> SentDocume
 def attach(
     target: RepositoryWriter, subject: Descriptor, artifacts: Sequence[Artifact]
 ) -> SentDocuments:
-    """Write documents about an image that is in the repository, those that it lacks.
-
-    Raises LockstitchError when the registry refuses.
-    """
+    """Write the documents that an image lacks; raises LockstitchError when refused."""
     present = (
         {referrer.digest for referrer in target.referrers(subject.digest)} if artifacts else set()
     )

@@ -129,10 +129,7 @@ def problems(place: Layout | Repository, digest: Digest, key: Key) -> list[str]:
 
 
 def signatures(place: Layout | Repository, digest: Digest) -> list[Signature]:
-    """Return the signatures that stand beside an image, unchecked.
-
-    Raises LockstitchError for a payload of more than 1 MiB.
-    """
+    """Return an image's unchecked signatures; raises LockstitchError for one above 1 MiB."""
     tag = signature_tag(digest)
     if isinstance(place, Repository):
         manifest = place.find(tag)

@@ -19,7 +19,7 @@ Holds = Callable[[str, Collection[str]], bool]  # whether a marker is true with 
 
 @frozen
 class Source:
-    """Where a package comes from."""
+    """The origin of a package."""
 
     kind: str = "registry"  # or git, url, path, directory, editable, virtual
     url: str = ""  # the index, address, repository, file or folder, as the lock has it
@@ -134,7 +134,7 @@ class Graph:
 
 @frozen
 class Walk:
-    """What an environment gets of a lock."""
+    """The packages that an environment gets of a lock."""
 
     packages: tuple[Package, ...]  # in the lock's order, with the project itself
     needs: Mapping[str, frozenset[str]]  # names, by the name of the package that needs them
@@ -331,10 +331,7 @@ def holds(marker: str, environment: Mapping[str, str], extras: Collection[str] =
 
 
 def for_all_extras(marker: str) -> str:
-    """Return a marker for when every extra is active; "" is always true.
-
-    Raises LockstitchError when it is no marker.
-    """
+    """Return a marker for when every extra is active; raises LockstitchError for what is none."""
     from packaging.markers import Marker
 
     if marker in {"", "*", "<empty>"}:

@@ -52,7 +52,7 @@ class Option:
 
 @frozen
 class Listed:
-    """What a requirements file lists."""
+    """The lines of a requirements file."""
 
     entries: tuple[Required, ...]
     options: tuple[Option, ...]

@@ -217,10 +217,7 @@ def _one_name(
 def _unbuilt(
     package: "pylock.Package", wheel: "pylock.PackageWheel | None" = None
 ) -> Unbuilt | None:
-    """Return the source of a package without a wheel of an index, or its wheel's file.
-
-    None where nothing pins it.
-    """
+    """Return a wheelless package's source, or its wheel's file; None where nothing pins it."""
     kind, artifact, url, filename, size = "", "", "", "", 0
     places = (("sdist", package.sdist), ("archive", package.archive), ("wheel", wheel))
     for kind_, place in places:

@@ -1,4 +1,4 @@
-"""How a lock is read: leniently into a list of problems, or strictly with one error for all."""
+"""Readers of locks: leniently into a list of problems, or strictly with one error for all."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping

@@ -1,4 +1,4 @@
-"""What a Python lock comes down to for one target: pinned packages and wheels."""
+"""A Python lock for one target: pinned packages and wheels."""
 
 import datetime
 import functools

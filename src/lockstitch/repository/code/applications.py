@@ -39,13 +39,13 @@ class Application:
 
     @property
     def by(self) -> str:
-        """What runs it."""
+        """The program that runs it."""
         return by_of(self.kind)
 
 
 @frozen
 class Code:
-    """What one file is to a reader of programs."""
+    """One file, for readers of programs."""
 
     path: str
     tree: ast.Module

@@ -1,4 +1,4 @@
-"""What rules ask of code that trains or serves, remembered for each file until it changes.
+"""Facts of code that trains or serves, remembered for each file until it changes.
 
 A quick look at a file's bytes gives hints. Files with some are parsed, which takes a hundred times
 as long as to read what was seen in them.
@@ -76,7 +76,7 @@ class PickleLoad(NamedTuple):
 
 @frozen
 class Script:
-    """What is known of one Python file or notebook."""
+    """The facts of one Python file or notebook."""
 
     path: str
     is_script: bool  # something at its top level runs when it is started

@@ -70,10 +70,7 @@ def names_of(tree: ast.Module) -> dict[str, str]:
 
 
 def python_of(text: str) -> str:
-    """Return a notebook's code as that of one file, each line where the notebook has it.
-
-    Magics are left out, and cells that are no Python.
-    """
+    """Return a notebook's Python code, without magics, each line where the notebook has it."""
     lines: list[str] = []
     for code, places in _cells(text):
         if tree_of(code) is None:

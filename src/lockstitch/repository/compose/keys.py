@@ -10,10 +10,7 @@ from lockstitch.resources import load_table
 def unknown(
     node: Node | None, path: str = "", where: str = ""
 ) -> Iterator[tuple[Scalar, str, str]]:
-    """Yield the keys that the specification does not have, the paths of their mappings, and hints.
-
-    Keys `x-…` may be anywhere.
-    """
+    """Yield unknown keys but `x-…`, with the path of their mapping and a hint."""
     table = load_table("lockstitch.repository.compose", "keys.toml")
     if isinstance(node, Sequence):
         for item in node.items:

@@ -30,7 +30,7 @@ def compose_files(repo: Repository) -> tuple[File[Compose], ...]:
 
 
 class Role(StrEnum):
-    """What a service does for the others, in words for messages."""
+    """The job of a service for the others, in words for messages."""
 
     DATABASE = "database"
     STORE = "object store"

@@ -1,4 +1,4 @@
-"""What a compose file says, as values that know their line, column and file.
+"""The values of a compose file, which know their line, column and file.
 
 Texts are interpolated as the Compose Specification has it (its chapter "Interpolation"): `$X`,
 `${X}`, and with a word `-`, `?` or `+`, each also after `:`; `$$` is one dollar; anything else
@@ -78,7 +78,7 @@ class EnvFile:
 
 @frozen
 class Port:
-    """One entry of `ports`; a range stays as it is written."""
+    """One entry of `ports`; a range is kept."""
 
     target: str
     published: str  # empty: any free one
@@ -132,7 +132,7 @@ class Healthcheck:
 
 @frozen
 class Build:
-    """A `build`; the folder is as it is written."""
+    """A `build`; its folder is kept unresolved."""
 
     context: Value | None
     dockerfile: Value | None
@@ -184,7 +184,7 @@ class Service:
 
 @frozen
 class Compose:
-    """What a compose file says; a name that an included file has too is this file's."""
+    """The services of a compose file; a name that an included file has too is this file's."""
 
     services: dict[str, Service]
     volumes: dict[str, Named]

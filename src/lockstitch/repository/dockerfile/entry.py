@@ -25,7 +25,7 @@ class Started:
 
 @frozen
 class Entry:
-    """What a container starts, in order."""
+    """The programs that a container starts, in order."""
 
     started: tuple[Started, ...] = ()
     step: Step | None = None  # the ENTRYPOINT, or the CMD where there is none

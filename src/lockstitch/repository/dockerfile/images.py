@@ -56,7 +56,7 @@ class Built:
 
     @functools.cached_property
     def base(self) -> Base | None:
-        """What is known of that image."""
+        """The facts of that image."""
         return bases.known_base(self.reference) if self.reference else None
 
     @functools.cached_property
@@ -71,12 +71,12 @@ class Built:
 
     @functools.cached_property
     def entry(self) -> Entry:
-        """What starts in its containers."""
+        """The programs that start in its containers."""
         return entry(self.steps, self.image.script)
 
     @functools.cached_property
     def installs(self) -> tuple[tuple[Step, Install], ...]:
-        """What the chain installs, in order."""
+        """The installs of the chain, in order."""
         return tuple((step, install) for step in self.steps for install in step.installs)
 
     @functools.cached_property

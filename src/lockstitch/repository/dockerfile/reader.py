@@ -78,7 +78,7 @@ class Stage:
 
 @frozen
 class Dockerfile:
-    """What a Dockerfile says; `problems` says where it cannot be built."""
+    """The instructions of a Dockerfile; `problems` says where it cannot be built."""
 
     stages: tuple[Stage, ...]
     args: tuple[Instruction, ...]  # the ARGs before the first FROM

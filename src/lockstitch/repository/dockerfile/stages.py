@@ -46,7 +46,7 @@ class State:
 
 @frozen
 class Copied:
-    """What one COPY or ADD brings; `origin` is empty for the context."""
+    """The copies of one COPY or ADD; `origin` is empty for the context."""
 
     sources: tuple[str, ...]
     target: str  # absolute, without a slash at its end
@@ -75,14 +75,14 @@ class Step:
 
     @functools.cached_property
     def installs(self) -> tuple[Install, ...]:
-        """What it installs, or removes."""
+        """The installs and removals."""
         return tuple(
             filter(None, map(install, self.calls if self.instruction.name == "RUN" else ()))
         )
 
     @functools.cached_property
     def copied(self) -> Copied | None:
-        """What it copies, None for another instruction or a here-document."""
+        """The copies, None for another instruction or a here-document."""
         instruction = self.instruction
         if instruction.name not in {"COPY", "ADD"} or len(instruction.words) < 2:
             return None

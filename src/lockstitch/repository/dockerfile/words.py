@@ -43,7 +43,7 @@ class Expanded:
 
 @frozen
 class Scope:
-    """What an instruction can see; consecutive instructions share one where they can."""
+    """The variables of an instruction; consecutive instructions share one where they can."""
 
     values: Mapping[str, str]  # of ARG and ENV, the last one counts; a base image's are not known
     arguments: frozenset[str] = frozenset()  # declared by ARG: `--build-arg` may say otherwise
@@ -70,10 +70,7 @@ class Scope:
 
 
 def expand(text: str, values: Mapping[str, str], escape: str = "\\") -> Expanded:
-    """Return a text with its variables replaced and its quotes removed.
-
-    Raises WordError where BuildKit refuses the text.
-    """
+    """Return a text with variables expanded, without quotes; raises WordError as BuildKit."""
     if "$" not in text and "'" not in text and '"' not in text and escape not in text:
         return Expanded(text)
     lexer = _Lexer(text, values, escape)
@@ -81,10 +78,7 @@ def expand(text: str, values: Mapping[str, str], escape: str = "\\") -> Expanded
 
 
 def expand_words(text: str, values: Mapping[str, str], escape: str = "\\") -> tuple[str, ...]:
-    """Return the words of a text after expansion: a value with spaces is several.
-
-    Raises WordError where BuildKit refuses the text.
-    """
+    """Return the words of an expanded text; raises WordError where BuildKit refuses it."""
     return _Lexer(text, values, escape).words()
 
 
@@ -97,10 +91,7 @@ def raw_words(text: str) -> tuple[str, ...]:
 
 
 def unquoted(text: str) -> tuple[tuple[str, ...], bool]:
-    """Return the words of a text without quotes, and whether any of it was quoted.
-
-    Raises WordError for quotes that are not closed.
-    """
+    """Return unquoted words, and whether one was quoted; raises WordError for open quotes."""
     plain = _Lexer(text, {}, unset=True).words()
     if len(plain) != 1:
         return plain, False

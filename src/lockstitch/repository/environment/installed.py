@@ -93,10 +93,7 @@ def _sites(root: Path) -> list[Path]:
 
 
 def changed_files(environment: Environment, *, thorough: bool = False) -> Iterator[ChangedFile]:
-    """Yield the files that differ from every RECORD that lists them, in order.
-
-    With `thorough`, all are hashed.
-    """
+    """Yield, in order, the files that differ from every RECORD with them; `thorough` hashes all."""
     root = os.fspath(environment.root)
     packages = environment.packages.values()
     doubted = {

@@ -219,7 +219,7 @@ def _toml(reader: _Reader) -> Node | None:
 
 
 class _Lines:
-    """Where hooks stand in a TOML text: each `id = "X"` in turn, and each repository."""
+    """The lines of hooks in a TOML text: each `id = "X"` in turn, and each repository."""
 
     def __init__(self, text: str) -> None:
         lines = text.splitlines()

@@ -1,4 +1,4 @@
-"""What each build backend takes for the package by default, and where it finds nothing.
+"""The default package of each build backend, and where a backend finds none.
 
 The rules are those of the backends' own sources: hatchling 1.33 (builders/wheel.py), setuptools 84
 (discovery.py), poetry-core 2.5 (masonry/utils/module.py), flit_core 4.2 (common.py), uv_build 0.13.
@@ -36,7 +36,7 @@ _SETUP_SAYS = regex(r"\b(?:packages|py_modules|ext_modules|package_dir)\s*=")
 
 @frozen
 class Lack:
-    """What a backend will not find, what to write, and where that is sure, the table of it."""
+    """A package that a backend will not find, the remedy, and where that is sure, its table."""
 
     message: str
     hint: str

@@ -1,4 +1,4 @@
-"""What a project's own files ask for: pyproject.toml of any manager, setup.cfg, Pipfile, `.in`."""
+"""Declared requirements: pyproject.toml of any manager, setup.cfg, Pipfile, `.in`."""
 
 from collections.abc import Iterator
 

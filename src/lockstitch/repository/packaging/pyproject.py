@@ -1,4 +1,4 @@
-"""What is wrong with a pyproject.toml, by the specifications that tools read it with.
+"""Faults of a pyproject.toml, by the specifications that tools read it with.
 
 PyPA: "pyproject.toml specification" (PEP 517, 518, 621, 639), "Dependency groups" (PEP 735).
 """

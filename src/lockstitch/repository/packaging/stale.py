@@ -66,10 +66,7 @@ def dynamic(pyproject: Document) -> bool:
 
 
 def uv_differences(pyproject: Document, lock: Graph, where: str = ".") -> Iterator[str]:
-    """Yield the requirements that only the project or only uv.lock has.
-
-    Names alone: uv itself decides about the rest.
-    """
+    """Yield the requirements, by name alone, that only the project or only uv.lock has."""
     package = next((p for p in tables(lock.document.get("package")) if _place(p) == where), None)
     if package is None or dynamic(pyproject) or not table(pyproject, "project"):
         return

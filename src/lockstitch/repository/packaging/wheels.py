@@ -24,7 +24,7 @@ _NEWEST = (999, 0)
 
 
 class Verdict(StrEnum):
-    """What a lock has of a package for a machine."""
+    """The wheels that a lock has of a package for a machine."""
 
     WHEEL = "wheel"  # a wheel fits
     SOURCE = "source"  # no wheel fits; it would be built
@@ -50,7 +50,7 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class _Tags:
-    """What a wheel's name says of where it runs."""
+    """The machines that a wheel's name is for."""
 
     pythons: tuple[str, ...] = ()
     abis: tuple[str, ...] = ()
@@ -74,10 +74,7 @@ def fits(wheel: str, machine: Machine) -> bool:
 
 
 def oldest(wheels: Iterable[str], machine: Machine) -> tuple[int, int] | None:
-    """Return the oldest libc of the machine's kind that some wheel fits; (0, 0) is any.
-
-    None means that no libc of this kind is enough.
-    """
+    """Return the oldest libc of the machine's kind that a wheel fits: (0, 0) any, None none."""
     versions = [
         need
         for tags in map(_tags, wheels)

@@ -62,10 +62,7 @@ def _secrets(image: "StoredImage", where: str, text: str, path: str) -> Iterator
 
 
 def in_layers(image: "StoredImage") -> Iterator[ImageSecret]:
-    """Yield the secrets of text files up to 1 MiB in the layers of an image.
-
-    Raises LockstitchError for a layer that cannot be read.
-    """
+    """Yield secrets in layers' texts up to 1 MiB; raises LockstitchError for unreadable ones."""
     from lockstitch.oci import rootfs
 
     for layer in image.layers:

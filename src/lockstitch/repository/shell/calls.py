@@ -26,7 +26,7 @@ _NAME = regex(r"[A-Za-z_]\w*")
 
 @frozen
 class Call:
-    """One program that is started; what only a run can tell stands as it is written."""
+    """One program that is started; what only a run can tell is kept as written."""
 
     program: str  # without its folder; `python -m pip` is pip, pip3.11 is pip
     written: str  # the program's word itself
@@ -118,7 +118,7 @@ def _after(name: str, words: list[tuple[str, bool]], at: int, assigned: dict[str
 
 
 def _module(program: str, rest: list[tuple[str, bool]]) -> tuple[str, list[tuple[str, bool]], bool]:
-    """Return the module that `python -m` runs as the program, else the script's call as it is."""
+    """Return the module that `python -m` runs as the program, else the script's call unchanged."""
     for number, (text, _) in enumerate(rest):
         if text == "-m" and number + 1 < len(rest):
             return rest[number + 1][0], rest[number + 2 :], True

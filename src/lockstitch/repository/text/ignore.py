@@ -35,7 +35,7 @@ class Pattern:
 
 @frozen
 class Ignore:
-    """What a .dockerignore says; without lines it keeps nothing out."""
+    """The patterns of a .dockerignore; without lines it keeps nothing out."""
 
     path: str
     patterns: tuple[Pattern, ...] = ()

@@ -32,7 +32,7 @@ class Reference:
 
     @property
     def text(self) -> str:
-        """Return the name as it is written, `library/` left out."""
+        """The name as written, without `library/`."""
         host = f"{self.host}/" if self.host else ""
         tag = f":{self.tag}" if self.tag else ""
         digest = f"@{self.digest}" if self.digest else ""

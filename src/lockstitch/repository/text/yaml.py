@@ -62,7 +62,7 @@ class Entry(NamedTuple):
 
 
 class Mapping(NamedTuple):
-    """A mapping as it is written: `<<` is an entry, and a key that stands twice is there once."""
+    """A mapping as written: `<<` is an entry, and a key that stands twice is there once."""
 
     written: tuple[Entry, ...]
     tag: str

@@ -1,4 +1,4 @@
-"""Edits of YAML files for fixes, which leave the rest as it is.
+"""Edits of YAML files for fixes, which leave the rest unchanged.
 
 Each function that writes returns the edits of one change, as lines of the text; `proved` lets them
 through only where the text, parsed again, is the old document with just that change.

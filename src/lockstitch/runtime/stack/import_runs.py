@@ -97,7 +97,7 @@ def _first(tags: dict[str, str]) -> dict[str, str]:
 
 
 def _fill(client: Any, new: str, experiment: str, run: dict[str, Any], tag: str) -> None:
-    """Write all of a run but its end; what is there already stays as it is."""
+    """Write all of a run but its end; what is there already stays."""
     from mlflow.entities import Param, RunTag  # type: ignore[import-not-found,unused-ignore]
 
     for sequence in _cut(sorted(run["tags"].items()), _ENTITIES):

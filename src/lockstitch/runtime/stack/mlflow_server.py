@@ -38,7 +38,7 @@ def main(words: Sequence[str]) -> None:
 
 
 def _configure(path: Path) -> None:
-    """Write what only MLflow's file can say; nobody else may read it."""
+    """Write the settings that only MLflow's file can have; nobody else may read it."""
     place = os.environ["MLFLOW_BACKEND_STORE_URI"].replace("%", "%%")
     lines = ["[mlflow]", "default_permission = NO_PERMISSIONS", f"database_uri = {place}"]
     # A password is compared by a slow hash: once a minute, not at each request.

@@ -18,7 +18,7 @@ _DROPPED = ("language", "language_version", "additional_dependencies", "minimum_
 
 @frozen
 class Edit:
-    """What becomes of a repository: a new rev, and the keys that local hooks get, by place."""
+    """The changes of a repository: a new rev, and the keys that local hooks get, by place."""
 
     rev: str = ""
     tag: str = ""

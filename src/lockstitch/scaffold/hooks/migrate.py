@@ -49,7 +49,7 @@ class Locked:
 
 @frozen
 class Decision:
-    """What becomes of one hook: `local`, `frozen` or `kept`, and why.
+    """The decision about one hook: `local`, `frozen` or `kept`, and why.
 
     `unused` are its additional dependencies that are not installed any more, `lacking` those of
     them that the lock does not have.
@@ -144,7 +144,7 @@ def write(migration: Migration) -> None:
 
 
 class _Refs:
-    """What git says of each repository, asked once."""
+    """The commits of each repository, asked of git once."""
 
     def __init__(self, root: Path) -> None:
         self._root = root

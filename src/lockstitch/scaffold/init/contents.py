@@ -61,7 +61,7 @@ _OUTPUTS = frozenset(
 
 @dataclass(slots=True)
 class Contents:
-    """What an image includes and writes, why, and what was left out."""
+    """The files that an image includes and writes, why, and those left out."""
 
     program: Program  # in the folder in which it finds what it opens
     include: list[str] = field(default_factory=list)

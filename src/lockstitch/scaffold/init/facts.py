@@ -1,4 +1,4 @@
-"""What a project's folder is: its files, metadata and packages.
+"""The facts of a project's folder: its files, metadata and packages.
 
 Python is read as syntax trees; nothing of the folder runs.
 """

@@ -1,4 +1,4 @@
-"""What Pipenv, Poetry and PDM keep: their requirements as PEP 508 has them, and locked versions."""
+"""The files of Pipenv, Poetry and PDM: requirements as PEP 508 has them, and locked versions."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What pickled models say about themselves, read as bytes: no pickle is loaded."""
+"""The packages that pickled models name, read as bytes: no pickle is loaded."""
 
 import re
 import zlib

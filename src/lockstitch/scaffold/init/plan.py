@@ -43,7 +43,7 @@ class Change:
 
 @frozen
 class Plan:
-    """What will be written, by name, and what a person should know about it."""
+    """The files to write, by name, and notes about them for people."""
 
     root: Path
     manager: str
@@ -187,10 +187,7 @@ def diff(plan: Plan) -> str:
 
 
 def write(plan: Plan) -> None:
-    """Write every file of a plan.
-
-    When one cannot be written, puts the others back and raises its OSError.
-    """
+    """Write every file of a plan, or put them all back and raise OSError."""
     done: list[Change] = []
     try:
         for change in plan.changes:

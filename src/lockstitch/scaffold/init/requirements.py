@@ -153,7 +153,7 @@ def usable(text: str, where: str, notes: list[str]) -> str:
 
 @dataclass(slots=True)
 class _Reading:
-    """What is known of a file, and of those that it names, while they are read."""
+    """A file, and those that it names, while they are read."""
 
     folder: Folder
     lines: dict[str, None] = field(default_factory=dict)

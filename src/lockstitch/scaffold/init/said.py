@@ -366,7 +366,7 @@ def _health(built: Built) -> str:
 
 
 class _Places:
-    """Where the files of a repository are in an image, by what it copies."""
+    """The places of a repository's files in an image, by what it copies."""
 
     def __init__(self, file: ImageFile, built: Built, use: Use | None = None) -> None:
         self._repo = file.repo
@@ -536,7 +536,7 @@ def processes(repo: Repository) -> Iterator[Said]:
 
 
 def _hosts(repo: Repository) -> Iterator[Said]:
-    """Yield what hosts start: Render, Railway, Nixpacks, Fly and App Engine, by their settings."""
+    """Yield the starts of hosts: Render, Railway, Nixpacks, Fly and App Engine, by settings."""
     started: list[tuple[str, str, object]] = []
     render = _yaml(repo.text("render.yaml") or "")
     services = render.get("services") if isinstance(render, dict) else None

@@ -1,4 +1,4 @@
-"""What has to run before a program: the scripts that make the files that it reads."""
+"""Steps before a program: the scripts that make the files that it reads."""
 
 import posixpath
 import re

@@ -25,7 +25,7 @@ _SPARE = 64 << 20  # bytes of the disk that a model leaves
 
 
 class Source(Protocol):
-    """Where a model's files are."""
+    """The place of a model's files."""
 
     uri: str  # by which the model is known
 

@@ -1,4 +1,4 @@
-"""What a model that MLflow saved says of itself: its flavors, Python, packages and an example.
+"""A model saved by MLflow: its flavors, Python, packages and an example.
 
 Text files are read and nothing of the model is loaded: a pickle runs what its writer likes.
 """

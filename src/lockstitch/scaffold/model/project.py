@@ -43,7 +43,7 @@ _LIBRARIES = {"lightgbm": ("libgomp1",), "opencv-python": ("libgl1", "libglib2.0
 
 @frozen
 class Service:
-    """What a model is served by."""
+    """The service of a model."""
 
     server: str  # of `SERVERS`
     dependencies: tuple[str, ...]

@@ -54,7 +54,7 @@ class Remote:
 
 @frozen
 class _Place:
-    """A folder of artifacts: the address that lists it, and the one that gives a file of it."""
+    """A folder of artifacts: the address that lists it, and the address that gives a file of it."""
 
     listing: str  # with a query that a folder's path is added to, as `parameter`
     parameter: str

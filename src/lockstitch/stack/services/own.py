@@ -26,10 +26,7 @@ class OwnService:
         return self.own.name
 
     def launch(self) -> Launch:
-        """Make its folder of data, and say how to start it.
-
-        Raises LockstitchError when none of its packages has the program.
-        """
+        """Make its data folder; return how to start it, or raise LockstitchError."""
         data = self.parts.folder.root / "services" / self.name
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         program, *words = filled(self.own.command, HOST, self.parts.ports[self.name], str(data))

@@ -88,7 +88,7 @@ class Added:
 
 @frozen
 class OnDebian:
-    """What bases share that are made from packages of a release of Debian; see `Base`."""
+    """The shared part of bases that are made from packages of a release of Debian; see `Base`."""
 
     image: ClassVar[str] = ""
     layers: ClassVar[tuple[LayerFacts, ...]] = ()

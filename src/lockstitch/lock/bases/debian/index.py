@@ -58,10 +58,7 @@ def compare(left: str, right: str) -> int:
 
 
 def parse_relations(text: str) -> tuple[tuple[Relation, ...], ...]:
-    """Return the groups that must all hold, each a choice of relations.
-
-    Raises LockstitchError for a text that is not a dependency.
-    """
+    """Return the groups of a dependency, each of choices; raises LockstitchError for none."""
     groups = [group for group in text.split(",") if group.strip()]
     return tuple(tuple(_relation(one) for one in group.split("|")) for group in groups)
 

@@ -47,10 +47,7 @@ class Signatures:
             return None
 
     def signed(self, text: str, url: str) -> str:
-        """Return the signed part of a clear-signed text.
-
-        Raises LockstitchError when no key of the keyring has signed it.
-        """
+        """Return a clear-signed text; raises LockstitchError unless the keyring signed it."""
         # Not the text itself: it may hold more, before and after what was signed.
         command: list[str | Path] = [self.gpgv, "--keyring", self.keyring, "--output", "-"]
         done = process.run(command, stdin=text, check=False)

@@ -237,10 +237,7 @@ def contents(
     source: mirror.Mirror | None = None,
     keyring: Path = release.KEYRING,
 ) -> Download:
-    """Return where a release lists the files of all its packages for a platform.
-
-    Raises LockstitchError when the mirror has no such list.
-    """
+    """Return a release's list of files for a platform; raises LockstitchError without one."""
     architecture = _checked(release_name, platform)
     root = (source or mirror.find(release_name)).root("debian")
     signatures = release.Signatures.installed(keyring)

@@ -78,10 +78,7 @@ def pin(
 def fetch(
     layers: Sequence[LayerFacts], repository: Repository, store: Store, progress: Reporter
 ) -> None:
-    """Bring those layers of a base into the store that it lacks.
-
-    Raises LockstitchError when a download fails.
-    """
+    """Fetch a base's layers that the store lacks; raises LockstitchError when one fails."""
     # Each once: an image may have the same empty layer twice.
     wanted = {layer.digest: layer for layer in layers}
     missing = [facts for facts in wanted.values() if not store.has_whole(facts.digest, facts.size)]
