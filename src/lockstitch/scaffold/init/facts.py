@@ -19,10 +19,11 @@ from lockstitch.scaffold.init.folder import Folder
 from lockstitch.scaffold.init.inputs import Inputs, read_inputs
 from lockstitch.scaffold.init.sources import (
     SetupMetadata,
-    constants_of,
     is_version,
     read_setup,
+    reader_of,
 )
+from lockstitch.scaffold.init.worked_out import Code
 from lockstitch.values import frozen
 
 _MANAGERS = ("uv", "poetry")
@@ -245,7 +246,7 @@ def version_of(folder: Folder, packages: Mapping[str, str]) -> str:
     """Return the `__version__` that a package's __init__.py assigns as a text, or an empty one."""
     for path in packages.values():
         tree = folder.module(f"{path}/__init__.py")
-        value = constants_of(tree).get("__version__") if tree else None
+        value = Code(tree, reader_of(folder)).names.get("__version__") if tree else None
         if isinstance(value, str) and is_version(value):
             return value
     return ""

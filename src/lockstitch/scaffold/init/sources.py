@@ -1,14 +1,15 @@
 """setup.cfg and setup.py, read without running anything."""
 
-import ast
 import configparser
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from lockstitch.errors import LockstitchError
 from lockstitch.python.syntax import tree_of
 from lockstitch.scaffold.init.folder import Folder
 from lockstitch.scaffold.init.requirements import is_specifier, requirement, usable
+from lockstitch.scaffold.init.worked_out import UNKNOWN, Code
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _SCRIPT = re.compile(r"([\w.-]+)\s*=\s*([\w.]+:[\w.]+)")
@@ -50,7 +51,7 @@ def read_setup(folder: Folder) -> SetupMetadata:
         if text is None:
             continue
         metadata.sources.append(name)
-        for key, value in values(text, name, metadata).items():
+        for key, value in values(folder, text, name, metadata).items():
             _take(metadata, name, key, value)
     return metadata
 
@@ -149,7 +150,7 @@ def is_version(text: str) -> bool:
 # --- setup.cfg
 
 
-def _cfg(text: str, source: str, metadata: SetupMetadata) -> dict[str, object]:
+def _cfg(folder: Folder, text: str, source: str, metadata: SetupMetadata) -> dict[str, object]:
     parser = configparser.ConfigParser(interpolation=None, strict=False)
     try:
         parser.read_string(text)
@@ -168,60 +169,55 @@ def _cfg(text: str, source: str, metadata: SetupMetadata) -> dict[str, object]:
             values[section] = dict(parser.items(f"options.{section}"))
     for key, value in values.items():
         if isinstance(value, str) and value.strip().startswith(("attr:", "file:")):
-            values[key] = None
+            values[key] = _directed(folder, value)
     _others(metadata, source, others)
     return values
+
+
+def _directed(folder: Folder, text: str) -> object:
+    """Return what `file: NAME` or `attr: module.name` of setup.cfg means, None where not known."""
+    kind, _, rest = text.strip().partition(":")
+    read = reader_of(folder)
+    if kind == "file":
+        return "\n".join(read(name.strip()) or "" for name in rest.split(",")).strip() or None
+    module, _, name = rest.strip().rpartition(".")
+    base = module.replace(".", "/")
+    for path in (f"{root}{base}{end}" for root in ("", "src/") for end in ("/__init__.py", ".py")):
+        tree = folder.module(path)
+        if tree and name in (names := Code(tree, read).names):
+            found: object = names[name]
+            return found
+    return None
 
 
 # --- setup.py
 
 
-def _py(text: str, source: str, metadata: SetupMetadata) -> dict[str, object]:
+def _py(folder: Folder, text: str, source: str, metadata: SetupMetadata) -> dict[str, object]:
     tree = tree_of(text)
-    calls = [
-        node
-        for node in ast.walk(tree or ast.Module([], []))
-        if isinstance(node, ast.Call) and _is_setup(node.func)
-    ]
+    calls = Code(tree, reader_of(folder)).calls if tree else []
     if len(calls) != 1:
         metadata.notes.append(f"`{source}` has no call of setup() that can be read: left out")
         return {}
-    constants = constants_of(tree) if tree else {}
     values: dict[str, object] = {}
-    for keyword in calls[0].keywords:
-        if keyword.arg is None:
+    for key, value in calls[0].items():
+        if key == "**":
             metadata.notes.append(f"`{source}`: `**` cannot be read without running it: left out")
-        elif keyword.arg in _COMPILED:
+        elif key in _COMPILED:
             metadata.compiled = True
-        elif keyword.arg in _KEYS:
-            values[keyword.arg] = _value(keyword.value, constants)
-    _others(metadata, source, {keyword.arg for keyword in calls[0].keywords if keyword.arg})
+        elif key in _KEYS:
+            values[key] = None if value is UNKNOWN else value
+    _others(metadata, source, calls[0].keys() - {"**"})
     return values
 
 
-def _is_setup(function: ast.expr) -> bool:
-    if isinstance(function, ast.Attribute):
-        return function.attr == "setup" and isinstance(function.value, ast.Name)
-    return isinstance(function, ast.Name) and function.id == "setup"
+def reader_of(folder: Folder) -> Callable[[str], str | None]:
+    """Return what reads a file of a folder, None where that cannot be done."""
 
+    def read(name: str) -> str | None:
+        try:
+            return folder.text(name, any_encoding=True)
+        except LockstitchError:
+            return None
 
-def constants_of(tree: ast.Module) -> dict[str, object]:
-    """Return the names that a module assigns literals to, or names of literals."""
-    constants: dict[str, object] = {}
-    for node in tree.body:
-        if isinstance(node, ast.Assign):
-            for target in node.targets:
-                if isinstance(target, ast.Name):
-                    constants[target.id] = _value(node.value, constants)
-    return constants
-
-
-def _value(node: ast.expr, constants: Mapping[str, object]) -> object:
-    """Return the value of an expression of literals and names of literals, or None."""
-    if isinstance(node, ast.Name):
-        return constants.get(node.id)
-    try:
-        found: object = ast.literal_eval(node)
-    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
-        return None
-    return found
+    return read

@@ -133,3 +133,112 @@ def test_a_setup_cfg_that_cannot_be_read(tmp_path: Path) -> None:
 def test_the_version_of_a_package(text: str, version: str, tmp_path: Path) -> None:
     (tmp_path / "__init__.py").write_text(text)
     assert facts.version_of(Folder(tmp_path), {"pkg": "."}) == version
+
+
+FORMS = {
+    "a function that reads lines": """
+def needs(path):
+    with open(path) as handle:
+        lines = [line.strip() for line in handle.readlines()]
+        if "-e ." in lines:
+            lines.remove("-e .")
+        return [line for line in lines if line and not line.startswith("#")]
+setup(install_requires=needs("needs.txt"), version=version("pkg"))
+""",
+    "paths beside the file": """
+here = os.path.abspath(os.path.dirname(__file__))
+text = (pathlib.Path(__file__).parent / "needs.txt").read_text(encoding="utf-8")
+about = {}
+with open(os.path.join(here, "pkg", "__init__.py")) as f:
+    exec(f.read(), about)
+setup(install_requires=text.splitlines(), version=about["__version__"])
+""",
+    "words that are put together": """
+base = ["numpy>=1"]
+if sys.version_info < (3, 8):
+    base.append("dataclasses")
+base += ["click"]
+words = dict(install_requires=base)
+words["version"] = "%d.%d" % (1, 2)
+if sys.argv[-1] == "publish":
+    os.system("twine upload dist/*")
+    sys.exit()
+setup(**words)
+""",
+    "pip's own parser": """
+try:
+    from pip._internal.req import parse_requirements
+except ImportError:
+    from pip.req import parse_requirements
+found = parse_requirements("needs.txt", session=False)
+try:
+    needs = [str(each.req) for each in found]
+except AttributeError:
+    needs = [str(each.requirement) for each in found]
+setup(install_requires=needs, version=version("pkg"))
+""",
+    "a class, and what cannot be known": """
+class Build:
+    def run(self):
+        subprocess.check_call(["make"])
+commit = subprocess.check_output(["git", "rev-parse", "HEAD"]).decode()
+needs = {"all": ["numpy>=1", "click"]}
+for name in os.listdir("."):
+    print(name)
+setup(
+    install_requires=[each for each in needs["all"]],
+    version=f"{version('pkg')}",
+    long_description=commit,
+)
+""",
+}
+HEAD = """
+import os, pathlib, re, subprocess, sys
+from setuptools import setup
+os.mkdir("it-ran")
+def version(package):
+    init = open(os.path.join(package, "__init__.py")).read()
+    return re.search("__version__ = ['\\"]([^'\\"]+)['\\"]", init).group(1)
+"""
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_a_setup_py_works_out_is_known_without_a_run(form: str, tmp_path: Path) -> None:
+    (tmp_path / "pkg").mkdir()
+    (tmp_path / "pkg" / "__init__.py").write_text('__version__ = "1.2"\n')
+    (tmp_path / "needs.txt").write_text("# what it needs\nnumpy>=1\n\nclick\n-e .\n")
+    found = setup_of(tmp_path, setup_py=HEAD + FORMS[form])
+    assert (found.texts, found.dependencies) == ({"version": "1.2"}, ["numpy>=1", "click"])
+    assert not (tmp_path / "it-ran").exists()
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "x = 'a'\nfor _ in range(9):\n    x = x + x\n" * 9,
+        "x = [1]\n" + "x.extend(x)\n" * 60,
+        "def f(n):\n    return f(n)\nx = f(1)\n",
+        f"x = [a {' '.join(f'for {name} in {list(range(9))}' for name in 'abcdefghi')}]\n",
+        "import re\nx = re.search('(a+)+b', 'a' * 40)\n",
+        "x = 'a' * 10 ** 9\n",
+        "x = '%0999999999d' % 1\n",
+        "x = '%*d' % (999999999, 1)\n",
+        "x = ['a']\n" + "x.extend(x)\n" * 17 + "x = ''.join(x).replace('a', ''.join(x))\n",
+        "x = '{:>999999999}'.format(1)\n",
+        "x = f\"{1:>{'9' * 9}}\"\n",
+        "x = open('../../etc/passwd').read()\n",
+    ],
+)
+def test_code_that_would_take_for_ever_comes_to_nothing(code: str, tmp_path: Path) -> None:
+    found = setup_of(tmp_path, setup_py=f"{code}setup(name='a', version=x)\n")
+    assert "version" not in found.texts
+
+
+def test_what_setup_cfg_points_to_is_read(tmp_path: Path) -> None:
+    (tmp_path / "src" / "pkg").mkdir(parents=True)
+    (tmp_path / "src" / "pkg" / "__init__.py").write_text("VERSION = (1, 2)\n")
+    (tmp_path / "src" / "pkg" / "about.py").write_text("major = '1'\n__version__ = major + '.4'\n")
+    (tmp_path / "needs.in").write_text("numpy>=1\n# more\nclick\n")
+    cfg = "[metadata]\nversion = attr: pkg.about.__version__\n[options]\n"
+    found = setup_of(tmp_path, setup_cfg=f"{cfg}install_requires = file: needs.in\n")
+    assert (found.texts, found.dependencies) == ({"version": "1.4"}, ["numpy>=1", "click"])
