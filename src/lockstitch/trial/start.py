@@ -115,7 +115,10 @@ def start(trial: Trial) -> Verdict:
     denied = any(text in verdict.output for text in (*_DENIALS, *_NO_DATABASE))
     if (verdict.is_good and not waits) or not denied:
         return verdict
-    _, written = _run(trial, writable=True)
+    again, written = _run(trial, writable=True)
+    refused = any(lack.kind == "folder" for lack in verdict.lacks)
+    if not (again.is_good or refused) and _last_line(again.output) == _last_line(verdict.output):
+        return verdict  # it ends so whatever it may write
     writes = folders_written(written, lambda path: (trial.root.path / path.lstrip("/")).is_dir())
     if not writes:
         return verdict
@@ -172,9 +175,13 @@ def _run(trial: Trial, *, writable: bool) -> tuple[Verdict, list[str]]:
         return verdict, sorted(_written(folder / "upper" / "files")) if writable else []
 
 
+def _last_line(output: str) -> str:
+    return output.rstrip().rpartition("\n")[2]
+
+
 def _asks(output: str) -> bool:
     """Return whether a program ended since nobody answered what it asked on its terminal."""
-    return output.rstrip().rpartition("\n")[2].startswith("EOFError: EOF when reading a line")
+    return _last_line(output).startswith("EOFError: EOF when reading a line")
 
 
 def _lacks(trial: Trial, outcome: str, output: str) -> tuple[Lack, ...]:

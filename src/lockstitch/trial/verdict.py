@@ -43,8 +43,11 @@ _ADDED = re.compile(
 _NAMED = re.compile(
     r"(?:^|(?<=[\s'\"`(:=]))(?:\./|/app/)?[\w@+-][\w@.+/-]*\.[A-Za-z]\w{0,9}\b(?! first)"
 )
+_FILE_TOLD = re.compile(r"FileNotFoundError: [^'\n]* `?(/app/[\w./-]+\.\w+)\b")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _SHELLS = frozenset({"sh", "bash"})
+# Parts of paths that a program wants to write and goes on without.
+_DISPENSABLE = ("/__pycache__", "/matplotlib", "/.config/mlflow/", "/app/.venv/")
 _FRAME = 400  # characters of a traceback before its last line
 _PROGRAM = re.compile(r"exec `([^`\n]+)`: No such file or directory")
 _DENIED = re.compile(
@@ -230,6 +233,7 @@ def lacks(output: str, read: Sequence[Sequence[str]] = ()) -> list[Lack]:
         ("library", _LIBRARY),
         ("symbol", _SYMBOL),
         ("file", _FILE),
+        ("file", _FILE_TOLD),
         ("program", _PROGRAM),
     ):
         seen += [(m.start(), Lack(kind=kind, name=m[1])) for m in pattern.finditer(output)]
@@ -278,7 +282,7 @@ def folders_written(paths: Sequence[str], has: Callable[[str], bool]) -> list[st
     """
     wanted = set()
     for path in paths:
-        if "/__pycache__" in path or "/matplotlib" in path:  # which goes on without
+        if any(part in path for part in _DISPENSABLE):
             continue
         if not path.startswith("/app/"):
             wanted.add(path.rstrip("/"))

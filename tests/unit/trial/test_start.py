@@ -168,6 +168,11 @@ def test_all_folders_that_it_wants_are_named_at_once(store: Store) -> None:
     assert run(store, "cat data").outcome == "ended", "the cache is as it was"
 
 
+def test_what_a_program_does_without_is_not_why_it_ends(store: Store) -> None:
+    verdict = run(store, "mkdir cache; echo 'AttributeError: no Box'; exit 1")
+    assert (verdict.outcome, verdict.code, verdict.writes) == ("failed", 1, ())
+
+
 def test_a_program_that_is_not_there_is_named(store: Store) -> None:
     made = image()
     config = dataclasses.replace(made.config, command=("gunicorn", "app:app"))

@@ -167,6 +167,7 @@ def test_written_folders_are_named_once_and_from_the_top() -> None:
     written = [
         *("/app/logs/a", "/app/artifacts/x/y/m.pt", "/app/artifacts/z", "/app/out.csv"),
         *("/app/data/new/f", "/app/src/__pycache__/a.pyc", "/app/src/b", "/home/nonroot/.cache/x"),
+        *("/app/.venv/lib/a/frpc", "/home/nonroot/.config/mlflow/telemetry.json"),
     ]
     assert folders_written(written, had.__contains__) == [
         "/home/nonroot/.cache/x",
@@ -182,6 +183,7 @@ def test_written_folders_are_named_once_and_from_the_top() -> None:
     ("output", "kind", "name"),
     [
         ("Error: [Errno 2] No such file or directory: './d/x.csv'\n", "file", "./d/x.csv"),
+        ("FileNotFoundError: No data at /app/d/x.csv.\n", "file", "/app/d/x.csv"),
         (
             "\x1b[31mFileNotFoundError\x1b[39m: [Errno 2] No such file or directory: '/bin/sh'\n",
             *("program", "/bin/sh"),

@@ -27,6 +27,7 @@ SQLITE = regex(r"sqlite(?:\+\w+)?:///(?P<path>[^?:\n]+)(?:\?[^\n]*)?")
 _FOLDERLIKE = regex(r"(?i)dir|folder|path|root|directory")
 _WRITTEN = regex(r"to_(?:csv|parquet|json|pickle|excel|feather|html|hdf|file|markdown|disk|xml)")
 _QUERIES = regex(r"read_(?:sql|database|gbq|clipboard)")  # no path is read
+_TELLS = regex(r"[A-Z]\w+ (?:\w+ )*(?:at|from|in|into|to|under) ")  # `Model saved to `
 _SAME = frozenset(
     {"abspath", "realpath", "normpath", "expanduser", "resolve", "absolute", "as_posix", "str"}
     | {"fspath", "to_absolute_path", "expandvars", "Path", "PurePath", "PosixPath", "PurePosixPath"}
@@ -383,6 +384,8 @@ class _Reader:
         if name in {"getenv", "get", "Field", "field", "Option", "Argument"}:
             keyword = next((k.value for k in node.keywords if k.arg == "default"), None)
             last = node.args[1] if len(node.args) > 1 else keyword
+            if node.args and (known := self._others.variables.get(_literal(node.args[0]))):
+                return known
             if name in {"Field", "Option", "Argument"}:
                 last = keyword or (node.args[0] if node.args else None)
             return again(last)
@@ -532,6 +535,8 @@ class _Reader:
                     yield from self._use(text, node.lineno, "names")
             elif isinstance(node, ast.BinOp | ast.Call | ast.JoinedStr):
                 text = self.value(node) or ""
+                if _TELLS.match(text):
+                    continue
                 if "/" in text and not text.endswith("*") and text.strip("*/"):
                     yield from self._use(text, node.lineno, "names")
             elif isinstance(node, ast.Assign):

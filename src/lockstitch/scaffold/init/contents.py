@@ -277,6 +277,8 @@ class _Reader:
             for module in sorted(new & self._found.codes.keys()):
                 for use in self._found.opened.paths_of(module) if module not in looked else ():
                     name = re.sub(r"^python3? ", "", use.text)
+                    if name != use.text and not started_by(self._code(module)):
+                        continue  # a command that is shown to people
                     if name in self._found.codes and name not in modules | new:
                         entries.append(entry_of(("python", name), program.env))
             looked |= new
@@ -396,9 +398,7 @@ class _Reader:
             return
         matches = self._matches(module, use)
         if not matches and "\\" in text and self._there(text.replace("\\", "/")):
-            self._contents.left_out.append(
-                f"`{text}` ({where}): a path of Windows, one name on Linux: write it with `/`"
-            )
+            self._contents.absent.setdefault(text, where)
             return
         for name in matches:
             if not name.endswith((".py", ".ipynb")):

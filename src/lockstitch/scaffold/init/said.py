@@ -244,7 +244,7 @@ def _said(
         words=where.translated(words, folder),
         folder=here or "",
         label=label,
-        port=exposed or _number_after(words, {"--port", "-p", "--server.port"}),
+        port=_number_after(words, {"--port", "-p", "--server.port"}) or exposed,
         health=_health(built),
         env=env,
         given=_given(use) if use else {},

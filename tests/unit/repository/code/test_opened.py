@@ -93,6 +93,7 @@ def test_one_path(text: str, wanted: tuple[str, str]) -> None:
         "'''A docstring with data/x.csv.'''",
         "open(0)",
         "x = 'two words. And more'",
+        "D = 'models'\nprint(f'Model saved to {D}/m.pkl')",
         "import mlflow\nmlflow.set_tracking_uri('http://127.0.0.1:5000')",
     ],
 )
@@ -188,6 +189,15 @@ def test_what_a_function_does_with_its_argument_is_followed(
 ) -> None:
     texts = {"lib.py": f"{function}\n", "a.py": f"from lib import *\n{call}\n"}
     assert ("o/m.pkl", wanted) in across(texts, "a.py")
+
+
+def test_a_variable_that_an_image_sets_is_known() -> None:
+    code = code_of("a.py", "import os\nopen(os.path.join(os.getenv('MODELS', 'x'), 'm.pkl'))\n")
+    assert code
+    opened = Opened({"a.py": code}, {"MODELS": "/app/models"})
+    assert [(use.text, use.kind) for use in opened.paths_of("a.py") if use.kind == "reads"] == [
+        ("models/m.pkl", "reads")
+    ]
 
 
 def test_an_argument_of_one_name_is_that_of_its_own_function() -> None:
