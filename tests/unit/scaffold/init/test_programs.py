@@ -703,6 +703,34 @@ def test_one_dockerfile_of_two_compose_files_is_one_image(tmp_path: Path) -> Non
     assert sorted(each["command"][0] for each in images.values()) == ["celery", "streamlit"]
 
 
+def test_a_service_listens_where_its_own_command_says(tmp_path: Path) -> None:
+    texts = {
+        "requirements.txt": "streamlit\n",
+        "Dockerfile": "FROM python:3.11\nWORKDIR /app\nCOPY . .\nEXPOSE 5000\n",
+        "compose.yml": "services:\n  app:\n    build: .\n    command: streamlit run app.py "
+        "--server.port=8501\n",
+        "app.py": "import streamlit as st\nst.code('python train.py')\n",
+        "train.py": "import pandas\nif __name__ == '__main__':\n    pandas.read_csv('x.csv')\n",
+    }
+    images, notes = planned(tmp_path, texts)
+    assert images["app"]["port"] == 8501
+    (note,) = [note for note in notes if "x.csv" in note]
+    assert note == "left out: `x.csv` (train.py:3): not in this folder"
+
+
+def test_a_server_waits_for_no_training_that_only_windows_can_run(tmp_path: Path) -> None:
+    texts = {
+        "data/x.csv": "a\n",
+        "app.py": f"{API}import joblib\njoblib.load('m.pkl')\n",
+        "train.py": "import joblib, pandas\npandas.read_csv('data\\\\x.csv')\n"
+        "joblib.dump(1, 'm.pkl')\n",
+    }
+    images, notes = planned(tmp_path, texts)
+    assert "m.pkl" not in images["serve"]["include"]
+    told = "left out: `data\\x.csv` (train.py:2): a path of Windows, one name on Linux"
+    assert any(note.startswith(told) for note in notes)
+
+
 def test_a_training_that_needs_arguments_is_not_waited_for(tmp_path: Path) -> None:
     train = (
         "import argparse, joblib\np = argparse.ArgumentParser()\n"
