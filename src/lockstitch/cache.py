@@ -10,13 +10,12 @@ import json
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from lockstitch import clock, files
 from lockstitch.digest import Digest
 from lockstitch.store import HASHED, STALE, TREES, Store
-from lockstitch.values import frozen
+from lockstitch.values import frozen, replace
 
 _LEFTOVERS = ("partial", "tmp")  # of downloads and processes that were stopped
 # Folders that are walked in another way; locks are empty files, which somebody may have open.

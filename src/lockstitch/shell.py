@@ -9,10 +9,10 @@ followed; a function's name is in `functions`.
 
 import re
 from bisect import bisect_right
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from lockstitch.patterns import regex
-from lockstitch.values import Problem, frozen
+from lockstitch.values import Problem, frozen, positional, replace
 
 _OPERATORS = regex(r"&&|\|\||;;&|;;|;&|\|&|&>>|&>|<<<|<<-|<<|<&|<>|>>|>&|>\||[;&|()<>\n]")
 _BLANK = regex(r"(?:[ \t\r]|\\\r?\n)+")
@@ -38,7 +38,7 @@ _SHOWN = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@positional
 class Part:
     """A piece of a word: `text`, or what a run puts there, as it stands between its marks."""
 
@@ -46,7 +46,7 @@ class Part:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@positional
 class Word:
     """One word; where `known` is false its text holds pieces as they stand (`$HOME/x`)."""
 
@@ -57,7 +57,7 @@ class Word:
     parts: tuple[Part, ...] = ()  # empty for plain text without quotes
 
 
-@dataclass(frozen=True, slots=True)
+@positional
 class _Operator:
     """One operator; `tight` when no space stands before it, as in `2>`."""
 
@@ -66,7 +66,7 @@ class _Operator:
     tight: bool
 
 
-@dataclass(frozen=True, slots=True)
+@positional
 class Redirection:
     """One redirection; `body` is a here-document's text."""
 

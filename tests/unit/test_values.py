@@ -1,10 +1,10 @@
 """Values are what `dataclasses` would make of them, but for what is not needed."""
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields
 
 import pytest
 
-from lockstitch.values import frozen
+from lockstitch.values import field, frozen, replace
 
 
 @frozen

@@ -3,7 +3,6 @@
 import os
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import field, replace
 from pathlib import PurePath
 
 from lockstitch import files
@@ -14,7 +13,7 @@ from lockstitch.repository.files import Repository
 from lockstitch.repository.text.lines import Edit, applied
 from lockstitch.suppressions import Suppression, suppressions
 from lockstitch.table import first_of
-from lockstitch.values import frozen
+from lockstitch.values import field, frozen, replace
 
 _NOWHERE = "."  # the path of a finding about no file
 _REPORTS = "https://github.com/lockstitch/lockstitch/issues"

@@ -3,7 +3,6 @@
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import field
 from enum import StrEnum
 from inspect import cleandoc
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import ClassVar
 from lockstitch.patterns import regex
 from lockstitch.repository.files import Repository
 from lockstitch.repository.text.lines import Edit
-from lockstitch.values import frozen
+from lockstitch.values import field, frozen
 
 _SECTION = regex(r"^(Why|Bad|Good|Fix|Source):[ \t]*", re.MULTILINE)
 _NEEDED = ("Why", "Bad", "Good", "Fix")

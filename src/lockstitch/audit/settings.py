@@ -1,7 +1,6 @@
 """Which rules run on which files, by [tool.lockstitch.check] and the command line."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ from lockstitch.audit.rule import CheckOptions, Rule
 from lockstitch.errors import LockstitchError, UsageError, nearest, raise_all
 from lockstitch.python.settings import conform, schema
 from lockstitch.python.tables import table, toml
-from lockstitch.values import frozen
+from lockstitch.values import field, frozen
 
 
 @frozen

@@ -8,14 +8,14 @@ import argparse
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 from lockstitch import colour
+from lockstitch.values import positional
 
 
-@dataclass(frozen=True, slots=True)
+@positional
 class Option:
     """One operand or option: its names, and what argparse is told of it."""
 
@@ -23,7 +23,7 @@ class Option:
     settings: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@positional
 class Group:
     """Options under a title, or options that exclude each other."""
 

@@ -5,7 +5,6 @@ Only commands know both engines of containers and the stack, so what needs both 
 
 import contextlib
 import sys
-from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from lockstitch.stack import images as stack_images
 from lockstitch.stack.compose import Compose
 from lockstitch.stack.control import Native
 from lockstitch.stack.folder import Folder, log_lines
+from lockstitch.values import replace
 
 Stack = Native | Compose
 

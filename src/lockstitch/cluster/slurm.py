@@ -4,7 +4,7 @@ import re
 import shlex
 import signal
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from lockstitch import clock, environ, files, process
@@ -12,7 +12,7 @@ from lockstitch.cluster.job import REPORT, Job
 from lockstitch.errors import LockstitchError
 from lockstitch.progress import say
 from lockstitch.python import size
-from lockstitch.values import frozen
+from lockstitch.values import frozen, positional
 from lockstitch.webpage import plain
 
 _HINT = "run it where Slurm's programs are: on a login node"
@@ -53,7 +53,7 @@ def runtime_of(job: Job) -> str:
 # --- the script
 
 
-@dataclass(frozen=True, slots=True)
+@positional
 class Entry:
     """The way of a node into an image: what starts it, where it is, and its interpreter.
 
@@ -65,7 +65,7 @@ class Entry:
     python: str
 
 
-@dataclass(frozen=True, slots=True)
+@positional
 class Places:
     """The project's and the job's folder as words of a shell, and the job's for sbatch."""
 
@@ -125,7 +125,7 @@ class Ended:
     """The end of a job."""
 
     code: int
-    reasons: tuple[str, ...] = field(default=())  # a line for each task that did not end well
+    reasons: tuple[str, ...] = ()  # a line for each task that did not end well
 
 
 def submit(job: Job, text: str) -> str:

@@ -7,7 +7,6 @@ import shutil
 import socket
 import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -27,6 +26,7 @@ from lockstitch.run import programs, record
 from lockstitch.runtime import ray_job
 from lockstitch.store import Store, default_root
 from lockstitch.trial import rootfs
+from lockstitch.values import replace
 
 _INTERRUPTED = 130
 

@@ -1,14 +1,13 @@
 """Differences between two environments, by meaning and never by bytes, ranked by effect."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from lockstitch.drift import effects
 from lockstitch.drift.effects import Effect, KnownChange, Ranks
 from lockstitch.fingerprint.model import Blas, Cpu, Fingerprint, Gpu, Package, Python, System
 from lockstitch.table import first_of
-from lockstitch.values import frozen
+from lockstitch.values import frozen, replace
 
 _LOCALES = ("LANG", "LC_ALL", "LC_COLLATE", "LC_CTYPE", "LC_NUMERIC", "LC_TIME")
 _HARMLESS = ("SOURCE_DATE_EPOCH", "PYTHONUTF8")

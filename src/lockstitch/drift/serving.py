@@ -5,7 +5,6 @@ The image will hold the packages of its lock, so nothing has to be built for the
 
 import functools
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from lockstitch import files
@@ -26,7 +25,7 @@ from lockstitch.python.names import minor
 from lockstitch.run import record
 from lockstitch.run.record import RunRecord
 from lockstitch.store import Store
-from lockstitch.values import frozen
+from lockstitch.values import frozen, replace
 
 _SMALL = 256  # bytes; two smaller files may be equal by chance
 _MODELS = frozenset(

@@ -10,7 +10,6 @@ import posixpath
 import re
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from lockstitch.oci.rootfs import StoredFile
 from lockstitch.python.tables import table, texts
 from lockstitch.runtime import fingerprint as script
 from lockstitch.store import Store
-from lockstitch.values import frozen
+from lockstitch.values import frozen, replace
 
 _KIND = "image-fingerprints-1"  # of store records
 _PATCH_LEVEL = re.compile(r'#define\s+PY_VERSION\s+"([^"]+)"')

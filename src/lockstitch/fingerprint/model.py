@@ -7,14 +7,14 @@ machine: nothing in it is trusted.
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import field, fields, replace
+from dataclasses import fields
 from typing import Any, TypeVar
 
 from lockstitch.digest import Digest, canonical_json, of_bytes, parse_json
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.python import names
 from lockstitch.python.tables import Table
-from lockstitch.values import frozen
+from lockstitch.values import field, frozen, replace
 
 SCHEMA = 1
 _HINT = "lockstitch fingerprint SOURCE --json > FILE.json"

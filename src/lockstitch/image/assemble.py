@@ -1,7 +1,6 @@
 """Assembles images from layers and a config."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.image import accelerators
@@ -12,6 +11,7 @@ from lockstitch.lock.bases import ImageDefaults
 from lockstitch.oci.layer import Layer
 from lockstitch.oci.model import Config, Healthcheck, Image, Platform, append, empty, with_config
 from lockstitch.python.model import ImageSpec, Project
+from lockstitch.values import replace
 
 _ENVIRONMENT = {
     "LANG": "C.UTF-8",

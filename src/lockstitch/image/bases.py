@@ -1,7 +1,6 @@
 """The files that an image takes from its base: a root file system that is made, or layers."""
 
 from collections.abc import Iterator, MutableMapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lockstitch.lock.bases import Base
@@ -17,6 +16,7 @@ from lockstitch.oci.registry.push import BlobLocations
 from lockstitch.oci.registry.repository import Repository
 from lockstitch.progress import Reporter
 from lockstitch.store import Store
+from lockstitch.values import positional, replace
 
 
 def root_files(
@@ -99,7 +99,7 @@ class InheritedLayers:
         return self._repositories[reference.name]
 
 
-@dataclass(frozen=True, slots=True)
+@positional
 class _Find:
     store: Store
     layout: Layout
@@ -111,7 +111,7 @@ class _Find:
         return next((path for path in paths if self.store.is_whole(path, digest, size)), None)
 
 
-@dataclass(frozen=True, slots=True)
+@positional
 class _Bring:
     inherited: InheritedLayers
     base: Base

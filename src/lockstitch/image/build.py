@@ -4,7 +4,6 @@ import contextlib
 import os
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -46,7 +45,7 @@ from lockstitch.progress import Quiet, Reporter, say
 from lockstitch.python.locks.resolution import LockedWheel
 from lockstitch.python.model import ImageSpec, Project
 from lockstitch.store import Store
-from lockstitch.values import frozen
+from lockstitch.values import frozen, replace
 
 _COLLISIONS, _SIZES = "collisions", "sizes"  # of store records
 _NO_PACKAGE = (

@@ -8,7 +8,6 @@ the later name, with a warning.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from lockstitch.digest import Digest, canonical_json, of_bytes
@@ -19,7 +18,7 @@ from lockstitch.python.model import ImageSpec
 from lockstitch.python.names import of_requirement
 from lockstitch.store import Store
 from lockstitch.table import first_of
-from lockstitch.values import frozen
+from lockstitch.values import fields_of, frozen
 
 _FORM = 1  # of records
 _KIND = "files"
@@ -62,7 +61,7 @@ class Collision:
 
     def document(self) -> dict[str, Any]:
         """Return it as JSON, for a record and for provenance."""
-        return asdict(self) | {"paths": [*self.paths]}
+        return fields_of(self) | {"paths": [*self.paths]}
 
     @classmethod
     def of_document(cls, document: dict[str, Any]) -> "Collision":

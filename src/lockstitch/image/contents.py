@@ -4,7 +4,6 @@ import os
 import re
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -39,6 +38,7 @@ from lockstitch.python.model import BESIDE, ImageSpec, Project
 from lockstitch.python.size import shown
 from lockstitch.resources import load_script
 from lockstitch.table import first_of
+from lockstitch.values import positional, replace
 
 _LARGE = 100 * 1000 * 1000  # bytes
 HEALTH: Final = f"{APP}/.lockstitch/health.py"
@@ -519,7 +519,7 @@ def _other_case(root: Path, path: str) -> tuple[str, str] | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
+@positional
 class _Watched(OnDisk):
     """A large file, which is refused at its end where it changed since it was hashed."""
 

@@ -10,7 +10,6 @@ import re
 import sys
 import zipfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from posixpath import basename, dirname
 from typing import IO, Any
@@ -26,7 +25,7 @@ from lockstitch.python.model import ImageSpec, Project
 from lockstitch.python.names import distribution_of
 from lockstitch.store import Store
 from lockstitch.table import first_of
-from lockstitch.values import frozen
+from lockstitch.values import frozen, positional, replace
 
 _FORM = 3  # of the records
 _OF_PROTO = re.compile(r"(\w+)_pb2(?:_grpc)?")
@@ -351,7 +350,7 @@ def _note(possible: list[Import]) -> str:
 # --- what the image has
 
 
-@dataclass(frozen=True, slots=True)
+@positional
 class _Available:
     modules: list[Modules]
     library: frozenset[str]

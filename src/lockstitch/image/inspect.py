@@ -1,7 +1,6 @@
 """Facts of an image in a layout or in a registry, read from its blobs."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from lockstitch.digest import Digest, parse_json
@@ -13,7 +12,7 @@ from lockstitch.oci.layer import LayerFacts
 from lockstitch.oci.manifest import Manifest, Source
 from lockstitch.oci.model import Descriptor
 from lockstitch.store import Store
-from lockstitch.values import frozen
+from lockstitch.values import frozen, replace
 
 
 @frozen

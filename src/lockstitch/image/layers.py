@@ -6,7 +6,6 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,7 +32,7 @@ from lockstitch.python.locks.resolution import LockedWheel
 from lockstitch.python.model import ImageSpec
 from lockstitch.store import Store
 from lockstitch.table import counted
-from lockstitch.values import frozen
+from lockstitch.values import field, frozen, replace
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ProcessPoolExecutor

@@ -13,7 +13,6 @@ import posixpath
 import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,7 +30,7 @@ from lockstitch.python.imports import Reach, Tree, reaches
 from lockstitch.python.model import Project
 from lockstitch.resources import load_table
 from lockstitch.store import Store
-from lockstitch.values import frozen
+from lockstitch.values import frozen, positional, replace
 
 _tables = functools.partial(load_table, __package__, "libraries.toml")
 _FORM: Final = 1  # of the records
@@ -255,7 +254,7 @@ def _number(version: str) -> tuple[int, ...]:
 # --- what is missing
 
 
-@dataclass(frozen=True, slots=True)
+@positional
 class _Wheel:
     """A wheel of an image, and what errors call it."""
 

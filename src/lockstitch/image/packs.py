@@ -8,7 +8,6 @@ import contextlib
 import mmap
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +17,12 @@ from lockstitch.errors import LockstitchError
 from lockstitch.image.paths import LAYOUT
 from lockstitch.oci.entry import Content, Generated, encoder
 from lockstitch.store import BlobWriter, Store
+from lockstitch.values import positional
 
 _KIND = f"packs {LAYOUT}"  # of store records: another layout may have another encoder
 
 
-@dataclass(frozen=True, slots=True)
+@positional
 class Packed:
     """Content whose stream is known, so that neither the file nor the encoder is needed."""
 

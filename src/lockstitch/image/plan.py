@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
@@ -26,7 +25,7 @@ from lockstitch.python.locks.resolution import LockedWheel
 from lockstitch.python.model import ImageSpec, Project
 from lockstitch.python.names import minor, normal
 from lockstitch.store import Store
-from lockstitch.values import frozen
+from lockstitch.values import frozen, replace
 
 _ADDED = 1  # the form of layers of packages that a project adds
 _ALONE_FROM = 8 << 20  # bytes of a wheel; 15 % of wheels, 92 % of their bytes

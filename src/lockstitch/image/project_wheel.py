@@ -5,7 +5,6 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -22,7 +21,7 @@ from lockstitch.lock import sources
 from lockstitch.python.model import Project
 from lockstitch.python.names import of_requirement
 from lockstitch.store import Store
-from lockstitch.values import frozen
+from lockstitch.values import frozen, replace
 
 _MOST_RECENT = 16 << 20  # bytes of files of just now, which are read again each time
 _EPOCH = "315619200"  # the mtime of every file that lockstitch writes; zip has none before 1980

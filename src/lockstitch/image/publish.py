@@ -1,7 +1,6 @@
 """Pushes images of a project to registries, with the documents that refer to them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import field
 
 from lockstitch.digest import Digest
 from lockstitch.errors import UsageError
@@ -21,7 +20,7 @@ from lockstitch.oci.signing import referrers
 from lockstitch.oci.signing.referrers import SentDocuments
 from lockstitch.progress import Reporter
 from lockstitch.store import Store
-from lockstitch.values import frozen
+from lockstitch.values import field, frozen
 
 _IMAGE = "{image}"
 

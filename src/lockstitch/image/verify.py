@@ -25,7 +25,7 @@ from lockstitch.oci.rootfs import StoredFile, files_of
 from lockstitch.progress import Reporter, Task
 from lockstitch.python.model import Project
 from lockstitch.python.names import normal
-from lockstitch.values import frozen
+from lockstitch.values import frozen, positional
 
 _MOST, _LONGEST = 100, 500  # problems of one check that are shown, and the characters of each
 # What reading a malformed document raises.
@@ -252,7 +252,7 @@ def _is_in_environment(path: str) -> bool:
     return path.startswith(f"{VENV}/")
 
 
-@dataclass(frozen=True, slots=True)
+@positional
 class Contents:
     """The files of an image by path, those of the environment with their digests."""
 

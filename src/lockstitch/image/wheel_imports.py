@@ -11,7 +11,6 @@ import zipfile
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from posixpath import dirname
 from typing import Any
 
@@ -20,7 +19,7 @@ from lockstitch.errors import LockstitchError
 from lockstitch.python.imports import certain_lines
 from lockstitch.python.locks.resolution import LockedWheel
 from lockstitch.store import Store
-from lockstitch.values import frozen
+from lockstitch.values import frozen, replace
 
 FORM = 1  # of records
 _KIND = "imported"

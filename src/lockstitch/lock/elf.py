@@ -5,8 +5,9 @@ import mmap
 import struct
 from bisect import bisect
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
+
+from lockstitch.values import positional
 
 _DYNAMIC, _LOAD = 2, 1  # types of program headers
 _NEEDED, _STRTAB, _STRSZ, _SONAME, _RPATH, _RUNPATH = 1, 5, 10, 14, 15, 29  # of dynamic sections
@@ -15,7 +16,7 @@ _MOST = 10_000  # entries of any table that are read
 _KEPT = 12 << 20  # bytes at either end of a file that `Passing` keeps: linkers put tables there
 
 
-@dataclass(frozen=True, slots=True)
+@positional
 class Needs:
     """Libraries by soname, symbol versions such as GLIBC_2.34, and where else to look."""
 

@@ -3,7 +3,6 @@
 import datetime
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from lockstitch.lock.bases.debian.base import document, downloads, read_package
 from lockstitch.net.download import Download
 from lockstitch.python.locks.resolution import LockedWheel
 from lockstitch.python.tables import Table, parse_toml
-from lockstitch.values import frozen
+from lockstitch.values import field, frozen, ordered
 
 NAME = "lockstitch.lock"
 REQUIREMENTS = "requirements-lock.txt"
@@ -51,7 +50,7 @@ class LockedService:
     debian: tuple[DebianPackage, ...] = ()  # or these, of each architecture
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+@ordered
 class BuiltWheel:
     """A wheel that was built from what the Python lock pins for lack of one, pinned itself."""
 
@@ -100,7 +99,7 @@ class Builder:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+@ordered
 class LockedFolder:
     """A package that is a folder of the repository: a workspace's member, a path dependency."""
 

@@ -5,7 +5,6 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from lockstitch import files, services
@@ -36,7 +35,7 @@ from lockstitch.python.model import Project, ServiceSpec
 from lockstitch.python.names import normal
 from lockstitch.python.tables import parse_toml, table, texts
 from lockstitch.store import Store
-from lockstitch.values import frozen
+from lockstitch.values import frozen, replace
 
 _SIZED = re.compile(r'url = "([^"]+)", size = (\d{1,15})')
 

@@ -4,12 +4,11 @@ import datetime
 import json
 import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import field
 from typing import Final
 from urllib.parse import quote
 
 from lockstitch.digest import Digest, canonical_json
-from lockstitch.values import frozen
+from lockstitch.values import field, frozen
 
 FORMAT: Final = "application/vnd.cyclonedx+json"
 LEFT_OUT: Final = "lockstitch:left-out"  # a property for each path, or folder with all in it

@@ -1,6 +1,5 @@
 """Finds the addresses of pinned wheels in an index, and writes what it found as a PEP 751 lock."""
 
-import dataclasses
 import datetime
 import json
 import re
@@ -19,6 +18,7 @@ from lockstitch.python.locks.pylock import Unbuilt
 from lockstitch.python.locks.resolution import seconds
 from lockstitch.python.names import normal
 from lockstitch.python.target import Target
+from lockstitch.values import replace
 
 if TYPE_CHECKING:
     from packaging.tags import Tag
@@ -47,7 +47,7 @@ def resolve(
         wanted = _usual(pin.filename)
         kept = [before[wanted, d] for d in pin.hashes if (wanted, d) in before]
         if kept:
-            wheels.append(dataclasses.replace(kept[0], url=bare(kept[0].url)))
+            wheels.append(replace(kept[0], url=bare(kept[0].url)))
         elif pin.url:
             wheels.append(_addressed(pin))
         else:
@@ -110,7 +110,7 @@ def known(root: Path, target: Target) -> list[LockedWheel]:
 
 def without_credentials(wheel: LockedWheel) -> LockedWheel:
     """Return the wheel with the address and the file name that a lock of ours has for it."""
-    return dataclasses.replace(wheel, url=bare(wheel.url), filename=_usual(wheel.filename))
+    return replace(wheel, url=bare(wheel.url), filename=_usual(wheel.filename))
 
 
 def bare(url: str) -> str:

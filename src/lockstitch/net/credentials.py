@@ -5,14 +5,13 @@ import re
 import threading
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import field, replace
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from lockstitch import environ, process
 from lockstitch.errors import LockstitchError
-from lockstitch.values import frozen
+from lockstitch.values import field, frozen, replace
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _PORTS = {"http": 80, "https": 443}

@@ -20,8 +20,9 @@ import threading
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from lockstitch.values import positional
 
 # All of these decide bytes, and stand in deflate.c too.
 _WINDOW = 32768
@@ -238,7 +239,7 @@ def _longest(data: bytes, backs: "array[int]", at: int, length: int) -> int:
 # --- blocks
 
 
-@dataclass(frozen=True, slots=True)
+@positional
 class _Block:
     """A block of tokens: the codes that take the fewest bits, and how many they take."""
 

@@ -8,12 +8,11 @@ import enum
 import hashlib
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from lockstitch.oci import deflate
-from lockstitch.values import frozen
+from lockstitch.values import frozen, positional
 
 # Larger content of ours is stored: weights and archives hardly shrink, and the encoder is
 # slow. Part of the layout version, like all that decides a layer's bytes.
@@ -72,7 +71,7 @@ class Entry:
         return self.content.size if self.content else 0
 
 
-@dataclass(frozen=True, slots=True)
+@positional
 class Generated:
     """Content that we make or read ourselves, and so compress ourselves."""
 
@@ -103,7 +102,7 @@ class Generated:
         yield self.data
 
 
-@dataclass(frozen=True, slots=True)
+@positional
 class OnDisk:
     """Content of a large file, stored without compression and never whole in memory."""
 

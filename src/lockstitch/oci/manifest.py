@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
 from lockstitch.digest import Digest, of_bytes, parse_json
 from lockstitch.errors import LockstitchError, printable
 from lockstitch.oci.model import INDEX_TYPE, MANIFEST_TYPE, Descriptor, Platform
+from lockstitch.values import frozen
 
 DOCKER_MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
 DOCKER_INDEX_TYPE = "application/vnd.docker.distribution.manifest.list.v2+json"
@@ -21,7 +21,7 @@ _LARGEST = 1 << 50  # bytes of a blob
 _MOST = 10_000  # descriptors of one list
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Manifest:
     """A manifest or an index: its bytes, whose digest is its name, and what they say."""
 

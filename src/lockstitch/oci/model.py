@@ -7,13 +7,12 @@ Source: OCI image spec 1.1, manifest.md, config.md, descriptor.md; distribution 
 import datetime
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import field, replace
 from typing import Any
 
 from lockstitch.digest import Digest, canonical_json, of_bytes
 from lockstitch.errors import LockstitchError
 from lockstitch.oci.layer import Layer, LayerFacts
-from lockstitch.values import frozen
+from lockstitch.values import field, frozen, replace
 
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"

@@ -1,11 +1,10 @@
 """Names of images in registries, read as Docker reads them (distribution/reference grammar)."""
 
 import re
-from dataclasses import replace
 
 from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError
-from lockstitch.values import frozen
+from lockstitch.values import frozen, replace
 
 DOCKER = "docker.io"
 LATEST = "latest"

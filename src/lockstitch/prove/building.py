@@ -4,7 +4,6 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from lockstitch.prove import variations
 from lockstitch.prove.compare import ImageDifference, Seen, compare
 from lockstitch.prove.variations import Environment, Variation, together
 from lockstitch.python.model import Project
-from lockstitch.values import frozen
+from lockstitch.values import frozen, replace
 
 
 @frozen

@@ -2,7 +2,6 @@
 
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 from itertools import zip_longest
 from typing import Any
@@ -13,7 +12,7 @@ from lockstitch.oci.layer import Layer
 from lockstitch.oci.layout import Layout
 from lockstitch.oci.manifest import Manifest, Source
 from lockstitch.oci.rootfs import entries
-from lockstitch.values import frozen
+from lockstitch.values import frozen, positional
 
 _MOST = 50  # differences of one layer that are listed
 _AROUND = 8  # bytes shown from the first that differs
@@ -97,7 +96,7 @@ def _layer(one: Layer, other: Layer) -> list[ImageDifference]:
     return differences[:_MOST]
 
 
-@dataclass(frozen=True, slots=True)
+@positional
 class _Entry:
     header: Mapping[str, object]
     digest: str

@@ -1,7 +1,7 @@
 """The result of `lockstitch verify`, as one value: for people, for programs, as a page."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, field
+from dataclasses import asdict
 from typing import Any
 
 from lockstitch import webpage
@@ -11,7 +11,7 @@ from lockstitch.prove import building, training
 from lockstitch.prove.building import Against, Compared
 from lockstitch.prove.training import OutputChange, Run, Trained
 from lockstitch.python.model import Project
-from lockstitch.values import frozen
+from lockstitch.values import field, frozen
 
 SCHEMA = 1
 _SHOWN = 12  # hexadecimal digits of a digest

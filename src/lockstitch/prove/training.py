@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from lockstitch.prove.variations import Variation
 from lockstitch.python.model import ImageSpec, Project
 from lockstitch.run import programs, record
 from lockstitch.table import first_of
-from lockstitch.values import frozen
+from lockstitch.values import field, frozen, replace
 
 _MEANING = Path(__file__).parents[1] / "runtime" / "meaning.py"
 _SITE = _MEANING.parent / "site"  # its sitecustomize applies a variation

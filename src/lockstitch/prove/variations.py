@@ -11,7 +11,6 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from lockstitch.errors import LockstitchError
 from lockstitch.python.model import Project
 from lockstitch.resources import load_table
 from lockstitch.store import Store, default_root
-from lockstitch.values import frozen
+from lockstitch.values import field, frozen
 
 _PROGRAM = Path(__file__).parents[1] / "runtime" / "varied.py"
 _DAY = 24

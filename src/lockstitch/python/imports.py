@@ -14,11 +14,10 @@ import operator
 import posixpath
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from lockstitch.python.syntax import tree_of
-from lockstitch.values import frozen
+from lockstitch.values import field, frozen, ordered, positional
 
 _HANDLED = frozenset(
     {"ImportError", "ModuleNotFoundError", "Exception", "BaseException", "OSError"}
@@ -70,7 +69,7 @@ class Reach(enum.IntEnum):
     CERTAIN = 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+@ordered
 class Import:
     """One import of a module that is not in the tree."""
 
@@ -86,7 +85,7 @@ class Import:
         return self.module.partition(".")[0]
 
 
-@dataclass(frozen=True, slots=True)
+@positional
 class Tree:
     """The files of a program."""
 

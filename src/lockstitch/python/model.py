@@ -2,12 +2,11 @@
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 from lockstitch.errors import UsageError, nearest
-from lockstitch.values import frozen
+from lockstitch.values import field, frozen
 
 # Runs the commands before `--`, ends with the first that fails, and becomes the one behind it.
 # In one line and without a shell, which bases lack.

@@ -9,7 +9,6 @@ parts in place of the names. Lines stay what they are, columns do not.
 import ast
 import re
 import warnings
-from dataclasses import dataclass, field
 
 from lockstitch.patterns import regex
 
@@ -52,11 +51,10 @@ def newer(text: str) -> ast.Module:
     return _Strings(reader.strings).visit(tree) if reader.strings else tree
 
 
-@dataclass(slots=True)
 class _Reader:
-    text: str
-    depth: int = 0
-    strings: dict[str, ast.JoinedStr] = field(default_factory=dict)
+    def __init__(self, text: str, depth: int = 0) -> None:
+        self.text, self.depth = text, depth
+        self.strings: dict[str, ast.JoinedStr] = {}
 
     def rewritten(self) -> str:
         """Return the text with newer syntax in older words; fills `strings`."""

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from lockstitch.report import treemap
 from lockstitch.report.sizes import Sized, sized
 from lockstitch.repository.files import open_repository
 from lockstitch.store import Store
-from lockstitch.values import frozen
+from lockstitch.values import field, frozen
 
 _SHOWN = 15  # packages of an image that are not folded away
 

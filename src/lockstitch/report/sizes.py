@@ -1,7 +1,6 @@
 """The size of each image, package by package, and before its last change."""
 
 from collections.abc import Mapping
-from dataclasses import field
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from lockstitch.oci import listing
 from lockstitch.oci.layout import Layout
 from lockstitch.report.treemap import Group, Item
 from lockstitch.store import Store
-from lockstitch.values import frozen
+from lockstitch.values import field, frozen
 
 _SMALL = 0.002  # of an image: smaller packages are one rectangle
 

@@ -4,9 +4,8 @@
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
-from lockstitch.values import frozen
+from lockstitch.values import frozen, positional
 
 WIDTH, HEIGHT = 1000, 560
 _HEAD = 22.0  # of a group's title
@@ -39,7 +38,7 @@ class Group:
         return sum(item.size for item in self.items)
 
 
-@dataclass(frozen=True, slots=True)
+@positional
 class Rectangle:
     """A place on the picture."""
 

@@ -4,12 +4,12 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from lockstitch import runtime
 from lockstitch.process import Command
 from lockstitch.runtime import fingerprint as script
+from lockstitch.values import replace
 
 _WRAPPER = Path(runtime.__file__).with_name("imported.py")
 _NOTED = Path(runtime.__file__).with_name("noted")  # its sitecustomize notes what is imported

@@ -9,7 +9,6 @@ import math
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -26,7 +25,7 @@ from lockstitch.python.model import ImageSpec, Project
 from lockstitch.python.tables import Table
 from lockstitch.run import imports, mlflow, programs
 from lockstitch.secrets import text as secret_text
-from lockstitch.values import frozen
+from lockstitch.values import field, frozen, replace
 
 _SCHEMA = 1
 _HINT = "lockstitch run IMAGE writes it anew"

@@ -4,13 +4,12 @@ import bisect
 import os
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
 from lockstitch.errors import LockstitchError
 from lockstitch.patterns import regex
 from lockstitch.secrets.patterns import Pattern, patterns
 from lockstitch.suppressions import allowed_lines
-from lockstitch.values import frozen
+from lockstitch.values import frozen, replace
 
 _SAMPLE = 8192  # bytes in which a binary file has a zero
 _SHOWN = 4

@@ -9,7 +9,6 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import field
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,7 +22,7 @@ from lockstitch.stack.folder import Folder
 from lockstitch.stack.service import ADMIN, USER, filled, planned
 from lockstitch.stack.services import mlflow, objects, postgres
 from lockstitch.stack.supervisor import FAILED, READY, STARTING
-from lockstitch.values import frozen
+from lockstitch.values import field, frozen
 
 NAME = "docker-compose.yml"
 SECRETS = "secrets"  # folder below the stack's own

@@ -5,7 +5,7 @@ import shutil
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from lockstitch.stack.service import ADMIN, HOST, USER, parts_of
 from lockstitch.stack.services.objects import PORTS, sweep
 from lockstitch.stack.supervisor import FAILED, FULL, NEEDS, READY
 from lockstitch.stack.tools import Tools
-from lockstitch.values import frozen
+from lockstitch.values import frozen, replace
 
 NAMES = ("postgres", "objects", "mlflow")
 _PATIENCE = 180.0  # seconds until a stack that does not come up is given up

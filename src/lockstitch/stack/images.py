@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from lockstitch.python.load import load
 from lockstitch.python.model import ImageSpec, Project
 from lockstitch.resources import load_script
 from lockstitch.store import Store
+from lockstitch.values import replace
 
 _SCRIPTS = {
     "postgres": ("container.py", "sh.py"),

@@ -12,7 +12,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from lockstitch.python.model import Project
 from lockstitch.stack.folder import Folder
 from lockstitch.stack.service import RUNTIME
 from lockstitch.stack.tools import Tools
-from lockstitch.values import frozen
+from lockstitch.values import frozen, replace
 
 TAG = "lockstitch.imported_from"  # of an imported run and of its models: the id that it had
 _FOLDER = "mlruns"

@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 from lockstitch import clock, files, process
@@ -18,7 +18,7 @@ from lockstitch.errors import LockstitchError
 from lockstitch.stack.folder import LOW, Folder, full
 from lockstitch.stack.machine import end_group, identity
 from lockstitch.stack.service import Launch, Service, guarded, parts_of
-from lockstitch.values import frozen
+from lockstitch.values import frozen, replace
 
 _LOG_SIZE = 5_000_000  # bytes after which a log is moved to NAME.log.1
 _LOGS = 3  # older logs that are kept

@@ -7,7 +7,6 @@ import shutil
 import stat
 import tarfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from lockstitch import files
@@ -18,13 +17,14 @@ from lockstitch.oci.layer import Layer
 from lockstitch.oci.model import Image
 from lockstitch.oci.rootfs import Node, RootFs, members
 from lockstitch.store import Store
+from lockstitch.values import positional
 
 _FORM = 2  # of what stands in the cache
 _MOUNTED = ("dev", "mnt", "proc", "sys", "tmp")  # folders that a container gets from its host
 _WRITTEN = ("etc/hosts", "etc/resolv.conf")  # files that a container gets from its host
 
 
-@dataclass(frozen=True, slots=True)
+@positional
 class Root:
     """An unpacked image: nothing may be written to it, its files are shared."""
 
@@ -51,7 +51,7 @@ class Root:
         return path.read_text("utf-8", "replace").splitlines() if path.is_file() else []
 
 
-@dataclass(frozen=True, slots=True)
+@positional
 class _File:
     """The content of a file of a layer in the cache, and who owns it in the image."""
 

@@ -9,7 +9,6 @@ import socket
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import field, replace
 from pathlib import Path
 
 from lockstitch import clock, environ, process
@@ -23,7 +22,7 @@ from lockstitch.repository.code.variables import read_by
 from lockstitch.trial import page
 from lockstitch.trial.rootfs import Root
 from lockstitch.trial.verdict import Lack, folders_written, gives_up, lacks
-from lockstitch.values import frozen
+from lockstitch.values import field, frozen, replace
 
 _ENTER = Path(__file__).parents[1] / "runtime" / "enter.py"
 _REFUSED = 125  # the exit code of enter.py when it cannot enter

@@ -3,7 +3,6 @@
 import functools
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
 from lockstitch.audit.rule import Finding, Rule, Severity, Skip
 from lockstitch.patterns import regex
@@ -22,6 +21,7 @@ from lockstitch.repository.packaging.wheels import (
     verdict,
 )
 from lockstitch.table import first_of
+from lockstitch.values import replace
 
 _SHOWN = 5
 _GLIBC = regex(r"manylinux_2_(\d{1,4})_")

@@ -30,7 +30,6 @@ import argparse
 import contextlib
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,6 +74,7 @@ from lockstitch.progress import heard, say
 from lockstitch.python.load import find_root
 from lockstitch.python.model import ImageSpec, Project
 from lockstitch.python.size import shown
+from lockstitch.values import replace
 
 if TYPE_CHECKING:
     from lockstitch.trial.start import Verdict

@@ -34,7 +34,6 @@ examples:
 import argparse
 import gc
 import sys
-from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -46,6 +45,7 @@ from lockstitch.cli.session import patience, print_json
 from lockstitch.errors import UsageError
 from lockstitch.progress import say
 from lockstitch.table import counted
+from lockstitch.values import replace
 
 if TYPE_CHECKING:
     from lockstitch.repository.files import Repository

@@ -6,7 +6,7 @@ import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ from lockstitch.errors import LockstitchError
 from lockstitch.fingerprint import live
 from lockstitch.process import Command
 from lockstitch.run import imports
-from lockstitch.values import frozen
+from lockstitch.values import frozen, replace
 
 _MOST = 5000  # files of code that are hashed
 _LEAST = 5  # runs that give A's number before a name is said

@@ -4,12 +4,11 @@ import enum
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import field
 from typing import Protocol
 
 from lockstitch.drift.compare import Difference
 from lockstitch.drift.effects import KnownChange
-from lockstitch.values import frozen
+from lockstitch.values import field, frozen
 
 _FINE = 100  # a number nearer to B than this part of the step from A to B is B's
 Mixture = frozenset[str]  # labels of the causes that are as in B; everything else is as in A

@@ -4,7 +4,6 @@ import functools
 import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from lockstitch import git
@@ -20,7 +19,7 @@ from lockstitch.errors import LockstitchError, UsageError
 from lockstitch.fingerprint import live
 from lockstitch.fingerprint.model import Fingerprint
 from lockstitch.progress import Reporter, say
-from lockstitch.values import frozen
+from lockstitch.values import frozen, replace
 
 _LARGEST = 256 << 20  # bytes of a file that is tried
 _NAMED = 3  # causes fit on a line

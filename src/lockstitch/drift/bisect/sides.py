@@ -8,7 +8,6 @@ pydantic and pydantic-core, and whatever comes next.
 import re
 import shlex
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import field, replace
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.version import InvalidVersion, Version
@@ -23,7 +22,7 @@ from lockstitch.python import names
 from lockstitch.python.names import normal
 from lockstitch.runtime.fingerprint import VARIABLES
 from lockstitch.table import counted
-from lockstitch.values import frozen
+from lockstitch.values import field, frozen, replace
 
 PYTHON = "Python"  # a label that no package and no variable has
 _SHOWN = 4  # differences that cannot be tried which are named; the others are counted

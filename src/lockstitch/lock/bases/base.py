@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import field
 from typing import Any, Final, Protocol
 
 from lockstitch.digest import Digest
@@ -15,7 +14,7 @@ from lockstitch.progress import Reporter
 from lockstitch.python.tables import Table
 from lockstitch.python.target import Target
 from lockstitch.store import Store
-from lockstitch.values import frozen
+from lockstitch.values import field, frozen
 
 _ANY: Final = re.compile(r".+")
 STAMP: Final = re.compile(r"\d{8}T\d{6}Z")  # a time, as snapshot archives write it

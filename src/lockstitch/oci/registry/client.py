@@ -7,7 +7,6 @@ Source: distribution spec 1.1; distribution's docs, "Token authentication specif
 import re
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import field
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from lockstitch import clock
@@ -25,7 +24,7 @@ from lockstitch.net.transport import (
 )
 from lockstitch.oci.reference import DOCKER
 from lockstitch.oci.registry.logins import Known, Logins
-from lockstitch.values import frozen
+from lockstitch.values import field, frozen
 
 PARALLEL = 6
 _REDIRECTS = 5

@@ -11,7 +11,6 @@ import json
 import re
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import field
 from pathlib import Path
 
 from lockstitch import environ, files, process
@@ -19,7 +18,7 @@ from lockstitch.digest import parse_json
 from lockstitch.errors import LockstitchError
 from lockstitch.net.credentials import Login
 from lockstitch.oci.reference import DOCKER
-from lockstitch.values import frozen
+from lockstitch.values import field, frozen
 
 _DOCKER_KEY = f"https://index.{DOCKER}/v1/"  # how Docker writes its own registry into its file
 _HELPER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

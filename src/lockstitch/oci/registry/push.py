@@ -1,7 +1,6 @@
 """Pushes images: the blobs that a repository lacks, then manifests, and what refers to them."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 
 from lockstitch import threads
@@ -27,7 +26,7 @@ from lockstitch.oci.registry.upload import MOUNTED, Blob, Upload
 from lockstitch.progress import Reporter
 from lockstitch.store import Store
 from lockstitch.table import counted
-from lockstitch.values import frozen
+from lockstitch.values import frozen, replace
 
 _MOST = 4  # the newest ones: a mount from a repository that lost the blob costs one request
 _KIND = "places"  # of records

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from urllib.parse import quote, urlencode
 
@@ -93,12 +92,11 @@ def _held(chunks: Iterator[bytes]) -> Iterator[bytes]:
         yield before
 
 
-@dataclass(slots=True)
 class _Session:
-    """An upload that the registry has begun."""
+    """An upload that the registry has begun, and the least bytes of a chunk that it takes."""
 
-    location: str
-    least: int  # bytes of a chunk that the registry takes
+    def __init__(self, location: str, least: int) -> None:
+        self.location, self.least = location, least
 
 
 class Upload:

@@ -3,12 +3,11 @@
 import re
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import field
 from typing import Any
 
 from lockstitch.errors import LockstitchError
 from lockstitch.python.names import normal
-from lockstitch.values import frozen
+from lockstitch.values import field, frozen
 
 _LOCAL = frozenset({"directory", "editable", "path", "virtual"})
 _ALWAYS, _NEVER = 'python_version >= "3"', 'python_version < "3"'

@@ -4,12 +4,11 @@ import functools
 import posixpath
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 
 from lockstitch.errors import LockstitchError
 from lockstitch.patterns import regex
 from lockstitch.python.names import normal
-from lockstitch.values import frozen
+from lockstitch.values import frozen, replace
 
 _COMMENT = regex(r"(^|\s+)#.*$")  # as pip reads it
 _NAME = regex(r"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(?:\[[^\]]*\])?\s*")

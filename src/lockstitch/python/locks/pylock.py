@@ -1,6 +1,5 @@
 """Reads PEP 751 locks and chooses the wheels for a target."""
 
-import dataclasses
 from collections.abc import Callable, Collection, Mapping
 from itertools import groupby
 from pathlib import PurePosixPath
@@ -15,6 +14,7 @@ from lockstitch.python.locks.resolution import LockedWheel, seconds
 from lockstitch.python.names import normal
 from lockstitch.python.tables import Table, parse_toml
 from lockstitch.python.target import Target
+from lockstitch.values import frozen, replace
 
 if TYPE_CHECKING:
     from packaging import pylock
@@ -101,7 +101,7 @@ def _parsed(document: Mapping[str, Any], source: str) -> "pylock.Pylock":
 # --- what a lock means for a target
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Unbuilt:
     """A package that a lock means and has no wheel of: what one is built from."""
 
@@ -189,7 +189,7 @@ def _one_name(
     from packaging.pylock import PackageWheel, PylockSelectError
 
     # A name at a time: packaging stops at the first that has no wheel.
-    alone = dataclasses.replace(lock, packages=[_latest_first(package) for package in packages])
+    alone = replace(lock, packages=[_latest_first(package) for package in packages])
     name = packages[0].name
     wheels = []
     try:
@@ -257,7 +257,7 @@ def _latest_first(package: "pylock.Package") -> "pylock.Package":
         return parse_wheel_filename(wheel.filename)[2]
 
     wheels = sorted(package.wheels or (), key=build, reverse=True)
-    return dataclasses.replace(package, wheels=wheels or None)
+    return replace(package, wheels=wheels or None)
 
 
 def _no_wheel(package: "pylock.Package", target: Target, kind: str) -> LockstitchError:

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from datetime import datetime
 from posixpath import basename
 from typing import Any
@@ -11,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.python.locks.graph import Dependency, File, Package, Source
 from lockstitch.python.tables import Table, parse_toml
+from lockstitch.values import replace
 
 _SHA256 = re.compile(r"sha256:[0-9a-f]{64}")
 _UNUSUAL = re.compile(r"[?#]")

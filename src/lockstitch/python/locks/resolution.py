@@ -3,11 +3,10 @@
 import datetime
 import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lockstitch.digest import Digest
-from lockstitch.values import frozen
+from lockstitch.values import fields_of, frozen, ordered
 
 if TYPE_CHECKING:
     from packaging.tags import Tag
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     Wheel = tuple[str, frozenset[Tag]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+@ordered
 class LockedWheel:
     """One wheel that a lock pins for a target."""
 
@@ -30,7 +29,7 @@ class LockedWheel:
 
     def document(self) -> dict[str, Any]:
         """Return it as JSON for a record."""
-        return {key: getattr(self, key) for key in self.__slots__}
+        return fields_of(self)
 
     @classmethod
     def of_document(cls, document: dict[str, Any]) -> "LockedWheel":

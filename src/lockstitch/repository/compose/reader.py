@@ -9,7 +9,6 @@ import posixpath
 import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any, TypeVar
 
 from lockstitch.patterns import regex
@@ -32,7 +31,7 @@ from lockstitch.repository.compose.values import (
 from lockstitch.repository.text import yaml
 from lockstitch.repository.text.yaml import Entry, Node, Scalar, Sequence, entries, scalar
 from lockstitch.repository.text.yaml import Mapping as Table
-from lockstitch.values import Problem
+from lockstitch.values import Problem, replace
 
 T = TypeVar("T")
 ReadFile = Callable[[str], str | None]  # the text of a file by its path, None when it is not there

@@ -3,7 +3,6 @@
 import posixpath
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from enum import StrEnum
 
 from lockstitch.patterns import regex
@@ -13,7 +12,7 @@ from lockstitch.repository.compose.values import Command, Compose, Service, Valu
 from lockstitch.repository.files import File, Repository, once
 from lockstitch.repository.text.image_names import Reference, reference
 from lockstitch.repository.text.yaml import Scalar
-from lockstitch.values import frozen
+from lockstitch.values import frozen, replace
 
 _COMPOSE = regex(r"(?:docker-)?compose(?:[.-][\w.-]+)?\.ya?ml", re.IGNORECASE)
 

@@ -3,13 +3,12 @@
 import functools
 import re
 from collections.abc import Mapping
-from dataclasses import field
 from typing import Any
 
 from lockstitch.patterns import regex
 from lockstitch.repository.text.image_names import Reference
 from lockstitch.resources import load_table
-from lockstitch.values import frozen
+from lockstitch.values import field, frozen
 
 _table = functools.partial(load_table, __package__, "bases.toml")
 _UBUNTU_TAG = regex(r"ubuntu-?(\d{2})\.?04")

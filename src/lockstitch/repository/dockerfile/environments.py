@@ -2,14 +2,13 @@
 
 import posixpath
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lockstitch.patterns import regex
 from lockstitch.repository.dockerfile.installs import Install
 from lockstitch.repository.dockerfile.stages import Step
 from lockstitch.repository.shell.calls import Call
-from lockstitch.values import frozen
+from lockstitch.values import frozen, replace
 
 if TYPE_CHECKING:
     from lockstitch.repository.dockerfile.images import Built

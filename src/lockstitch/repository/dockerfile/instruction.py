@@ -8,11 +8,10 @@ count only before everything else.
 
 import json
 import re
-from dataclasses import dataclass, replace
 
 from lockstitch.patterns import regex
 from lockstitch.repository.dockerfile.words import SPACES, Scope, WordError, raw_words, unquoted
-from lockstitch.values import Problem, frozen
+from lockstitch.values import Problem, frozen, positional, replace
 
 Starts = tuple[tuple[int, int], ...]  # (offset in a text, line of the file), in order
 
@@ -47,7 +46,7 @@ class Directive:
     value: str
 
 
-@dataclass(frozen=True, slots=True)
+@positional
 class Joined:
     """An instruction's line: its text, and at which offsets of it which file lines begin."""
 
@@ -156,7 +155,7 @@ class Lines:
                 )
 
 
-@dataclass(frozen=True, slots=True)
+@positional
 class Flag:
     """One `--name` or `--name=value`; a mount's value is also there as its parts."""
 
@@ -165,7 +164,7 @@ class Flag:
     parts: tuple[tuple[str, str | None], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@positional
 class Pair:
     """One `name=value` of ENV, LABEL or ARG."""
 

@@ -7,7 +7,6 @@ commands_run*.go). A file of any content gives a value: what BuildKit would refu
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from operator import attrgetter
 
 from lockstitch.patterns import regex
@@ -22,7 +21,7 @@ from lockstitch.repository.dockerfile.instruction import (
 )
 from lockstitch.repository.dockerfile.instruction import read as read_instruction
 from lockstitch.repository.dockerfile.words import Expanded, Scope
-from lockstitch.values import Problem, frozen
+from lockstitch.values import Problem, frozen, replace
 
 _LARGEST = 1_000_000  # characters
 _MOST_INSTRUCTIONS = 10_000

@@ -3,7 +3,6 @@
 import functools
 import posixpath
 from collections.abc import Mapping
-from dataclasses import field, replace
 
 from lockstitch import shell as shell_text
 from lockstitch.patterns import regex
@@ -18,7 +17,7 @@ from lockstitch.repository.dockerfile.instruction import (
 from lockstitch.repository.dockerfile.reader import Stage
 from lockstitch.repository.shell.calls import Call, call
 from lockstitch.shell import Command, Script, Word
-from lockstitch.values import Problem, frozen
+from lockstitch.values import Problem, field, frozen, replace
 
 SHELLS = frozenset({"ash", "bash", "dash", "ksh", "sh", "zsh"})
 _RUNS = {"RUN", "CMD", "ENTRYPOINT", "HEALTHCHECK"}

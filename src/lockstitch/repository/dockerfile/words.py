@@ -7,9 +7,8 @@ substitution, no arithmetic, no assignment (`${name:=x}` is refused).
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 
-from lockstitch.values import frozen
+from lockstitch.values import frozen, positional, replace
 
 # Unicode's White_Space, which Go's `unicode.IsSpace` asks; Python's `isspace` has four more.
 SPACES = (
@@ -32,7 +31,7 @@ class WordError(ValueError):
         self.name = name
 
 
-@dataclass(frozen=True, slots=True)
+@positional
 class Expanded:
     """A text after expansion, and the names in it that have no value here."""
 

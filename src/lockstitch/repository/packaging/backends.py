@@ -8,7 +8,6 @@ pdm-backend takes whatever is there and never fails.
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import field
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -17,7 +16,7 @@ from lockstitch.python.names import normal
 from lockstitch.python.tables import table
 from lockstitch.repository.files import Repository
 from lockstitch.repository.packaging.declared import beside
-from lockstitch.values import frozen
+from lockstitch.values import field, frozen
 
 # Folders and modules that setuptools never takes for the package.
 _NO_PACKAGE = (

@@ -7,12 +7,11 @@ import copy
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 from lockstitch.patterns import regex
 from lockstitch.python.tables import table
-from lockstitch.values import frozen
+from lockstitch.values import frozen, positional, replace
 
 # Top-level settings of ruff that `lint` has now (ruff 0.2, "deprecated top-level linter settings").
 RUFF = frozenset(
@@ -47,7 +46,7 @@ class Move:
     text: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@positional
 class Block:
     """A header, a key with its value, or a line of neither; `lead` are the comments above a key."""
 

@@ -5,7 +5,6 @@ PyPA: "pyproject.toml specification" (PEP 517, 518, 621, 639), "Dependency group
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from lockstitch.patterns import regex
 from lockstitch.python import load
 from lockstitch.python.names import normal
 from lockstitch.python.tables import table, toml
+from lockstitch.values import positional
 
 _KEYS = (
     *("authors", "classifiers", "dependencies", "description", "dynamic", "entry-points"),
@@ -27,7 +27,7 @@ _POINT = regex(r"\s*[A-Za-z_][\w.]*\s*(?::\s*[A-Za-z_][\w.]*\s*)?(?:\[.*\])?\s*"
 _PLACE = regex(r"\(at line (\d+), column \d+\)|\(at end of document\)")
 
 
-@dataclass(frozen=True, slots=True)
+@positional
 class Wrong:
     """One defect: a message, its place, and what to write instead."""
 

@@ -6,14 +6,13 @@ for them. A test compares the answers with its own.
 
 import functools
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from lockstitch.errors import LockstitchError
 from lockstitch.patterns import regex
 from lockstitch.python.locks import Graph, Package, holds, walk
 from lockstitch.python.target import Target
-from lockstitch.values import frozen
+from lockstitch.values import field, frozen, positional, replace
 
 _LEGACY = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}
 _LINUX = regex(r"(?P<libc>many|musl)linux_(?P<major>\d{1,4})_(?P<minor>\d{1,4})_(?P<cpu>\w+)")
@@ -48,7 +47,7 @@ class Machine:
         return int(part[0]) if part and part[0].isdecimal() else None
 
 
-@dataclass(frozen=True, slots=True)
+@positional
 class _Tags:
     """The machines that a wheel's name is for."""
 

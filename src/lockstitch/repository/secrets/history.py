@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 from lockstitch import git
@@ -11,7 +10,7 @@ from lockstitch.repository.file_cache import is_installed
 from lockstitch.repository.secrets.search import patterns_for
 from lockstitch.secrets.patterns import may_have
 from lockstitch.secrets.text import Secret, find
-from lockstitch.values import frozen
+from lockstitch.values import frozen, replace
 
 _HUNK = regex(rb"@@ -\d+(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
 _LONGEST = 1 << 20  # bytes of a line that are looked at in one piece

@@ -1,11 +1,10 @@
 """Turns shell commands into calls: the program behind its wrappers, its words and options."""
 
 from collections.abc import Mapping
-from dataclasses import field
 
 from lockstitch.patterns import regex
 from lockstitch.shell import Command, Word
-from lockstitch.values import frozen
+from lockstitch.values import field, frozen
 
 _WRAPPERS = frozenset(
     {"sudo", "exec", "command", "time", "nohup", "env", "tini", "dumb-init", "catatonit"}

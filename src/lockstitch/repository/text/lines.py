@@ -1,10 +1,10 @@
 """Lines of a text: problems and edits on them, and the line of a TOML key."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from lockstitch.patterns import regex
+from lockstitch.values import ordered
 
 _HEADER = regex(r"\s*(\[\[?)\s*([^\[\]]+?)\s*\]\]?\s*(?:#.*)?")
 _KEY = regex(
@@ -14,7 +14,7 @@ _PART = regex(r"""[A-Za-z0-9_-]+|"[^"]*"|'[^']*'""")
 _LONG = ('"""', "'''")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+@ordered
 class Edit:
     """Characters `start` to `end` of a file that become `text`; without a file it is made."""
 

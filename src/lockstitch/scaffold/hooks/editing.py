@@ -1,14 +1,13 @@
 """Edits a configuration by lines, so that what is not concerned stays as it was."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
 from lockstitch.errors import LockstitchError
 from lockstitch.repository.text.yaml_edits import last_line
 from lockstitch.scaffold.hooks.reading import Config, Hook, Repo, parse_text
-from lockstitch.values import frozen
+from lockstitch.values import field, frozen, positional
 
 _KEYS = {"repo", "rev", "hooks"}
 
@@ -92,7 +91,7 @@ def _freeze(lines: list[str], repo: Repo, edit: Edit) -> None:
     lines[number] = line[:start] + edit.rev + said + ending
 
 
-@dataclass(frozen=True, slots=True)
+@positional
 class _Writer:
     """Writes one repository anew, from its own lines where they can be kept."""
 

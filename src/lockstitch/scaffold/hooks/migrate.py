@@ -4,7 +4,6 @@ import dataclasses
 import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from lockstitch.python.tables import parse_toml, table
 from lockstitch.repository.hooks.known import KnownHook, known
 from lockstitch.scaffold.hooks import editing, reading
 from lockstitch.scaffold.hooks.reading import Hook, Repo
-from lockstitch.values import frozen
+from lockstitch.values import field, frozen
 
 # `uv run --locked` installs what the lock says when it is not there; offline, from uv's cache only.
 _UV, _VENV = "uv run --quiet --locked --offline ", ".venv/bin/"

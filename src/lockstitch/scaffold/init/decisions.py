@@ -3,7 +3,6 @@
 import re
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from lockstitch import files
@@ -23,7 +22,7 @@ from lockstitch.scaffold.init.groups import proposed, settled
 from lockstitch.scaffold.init.programs import Found, Program, find, shell_lines
 from lockstitch.scaffold.init.steps import complete, writer_of
 from lockstitch.table import first_of
-from lockstitch.values import frozen
+from lockstitch.values import frozen, replace
 
 # The Pythons of bases, the best first, with a version that the base has or will have: those of
 # Debian's releases, and of python-build-standalone.

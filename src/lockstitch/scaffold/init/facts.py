@@ -6,7 +6,6 @@ Python is read as syntax trees; nothing of the folder runs.
 import contextlib
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 from lockstitch import files
@@ -24,7 +23,7 @@ from lockstitch.scaffold.init.sources import (
     reader_of,
 )
 from lockstitch.scaffold.init.worked_out import Code
-from lockstitch.values import frozen
+from lockstitch.values import frozen, replace
 
 _MANAGERS = ("uv", "poetry")
 _NO_PACKAGES = frozenset(

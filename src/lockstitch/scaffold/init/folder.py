@@ -2,7 +2,6 @@
 
 import ast
 import codecs
-from dataclasses import dataclass
 from pathlib import Path
 
 from lockstitch import files
@@ -10,12 +9,13 @@ from lockstitch.errors import LockstitchError
 from lockstitch.files import is_skipped
 from lockstitch.python.syntax import tree_of
 from lockstitch.repository.code.source import python_of
+from lockstitch.values import positional
 
 _MOST = 1 << 20  # bytes of a file that people write by hand
 _LARGEST_NOTEBOOK = 64 << 20  # bytes: most of it is pictures
 
 
-@dataclass(frozen=True, slots=True)
+@positional
 class Folder:
     """A folder, asked by POSIX paths from it."""
 

@@ -3,7 +3,6 @@
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 
 from lockstitch import files
 from lockstitch.python.commands import entry_of
@@ -16,6 +15,7 @@ from lockstitch.resources import load_table
 from lockstitch.scaffold.init import tables
 from lockstitch.scaffold.init.facts import Facts
 from lockstitch.scaffold.init.programs import Found, Program
+from lockstitch.values import replace
 
 # What reads a model whose classes are of packages that the code does not import.
 _LOADS = scripts.PICKLES | {"torch.load", ".load_model"}

@@ -3,7 +3,7 @@
 import posixpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from lockstitch import files
@@ -27,6 +27,7 @@ from lockstitch.scaffold.init.requirements import (
     usable,
 )
 from lockstitch.scaffold.init.sources import SetupMetadata
+from lockstitch.values import positional, replace
 
 _LISTS = re.compile(
     r"(?:[\w.-]*[_.-])?(?:req[a-z]{4,9}ts?|reqs?)(?:[_.-][\w.-]*)?\.(?:txt|text|in|pip)",
@@ -130,7 +131,7 @@ class Inputs:
         return [*lines, *self.constraints]
 
 
-@dataclass(frozen=True, slots=True)
+@positional
 class _Place:
     """The folder, its files, and what its Dockerfiles install."""
 

@@ -5,7 +5,6 @@ import posixpath
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import field, replace
 
 from lockstitch.listing import OF_ENVIRONMENTS
 from lockstitch.python.commands import entry_of
@@ -28,7 +27,7 @@ from lockstitch.repository.files import Repository, open_repository
 from lockstitch.scaffold.init import eras, said, tables
 from lockstitch.scaffold.init.facts import Facts
 from lockstitch.scaffold.init.said import Said
-from lockstitch.values import frozen
+from lockstitch.values import field, frozen, replace
 
 _APART = frozenset(
     {

@@ -10,7 +10,6 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import field, replace
 from typing import Any
 
 from lockstitch import shell
@@ -24,7 +23,7 @@ from lockstitch.repository.dockerfile.images import Built, ImageFile, image_file
 from lockstitch.repository.dockerfile.stages import Step
 from lockstitch.repository.files import Repository
 from lockstitch.repository.shell.calls import Call, call
-from lockstitch.values import frozen
+from lockstitch.values import field, frozen, replace
 
 _PORT = re.compile(r"\$\{?(?:PORT|APP_PORT|SERVER_PORT|UVICORN_PORT)(?::?-(\d+))?\}?")
 _DEFAULTED = re.compile(r"\$\{\w+:?-([^}]*)\}")

@@ -3,7 +3,6 @@
 import posixpath
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from lockstitch import files
 from lockstitch.scaffold.init.contents import (
@@ -15,6 +14,7 @@ from lockstitch.scaffold.init.contents import (
 )
 from lockstitch.scaffold.init.facts import Facts
 from lockstitch.scaffold.init.programs import Found, Program
+from lockstitch.values import replace
 
 _MOST = 8  # steps of one image
 

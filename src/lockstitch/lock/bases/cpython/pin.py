@@ -4,7 +4,6 @@ import functools
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -26,6 +25,7 @@ from lockstitch.lock.bases.debian.selection import SYSTEM, select
 from lockstitch.lock.bases.registry.interpreter import MACHINES, read_elf
 from lockstitch.net.download import Download, Fetcher
 from lockstitch.resources import load_table
+from lockstitch.values import replace
 
 _RECORD = "cpython-archive"  # the kind of store record; a change of what is read is a new name
 _ROOTS: Final = (*SYSTEM, "libcrypt1")  # `crypt`, which CPython had until 3.12, links with it

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import field, replace
 from typing import Any, ClassVar, Self
 
 from lockstitch.digest import Digest, canonical_json, of_bytes
@@ -22,7 +21,7 @@ from lockstitch.net.download import Download
 from lockstitch.oci.layer import LayerFacts
 from lockstitch.python.tables import Table
 from lockstitch.python.target import Target
-from lockstitch.values import frozen
+from lockstitch.values import field, frozen, replace
 
 _GLIBC = re.compile(r"2\.\d{1,3}")
 # What Debian policy 5.6.1 and 5.6.12 allow. Nothing here can leave a folder or a URL's path.

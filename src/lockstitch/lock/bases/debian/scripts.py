@@ -7,14 +7,13 @@ update-alternatives, which the image gets; or it is something that an image woul
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
 from lockstitch import shell
 from lockstitch.errors import LockstitchError
 from lockstitch.resources import load_table
-from lockstitch.values import frozen
+from lockstitch.values import frozen, ordered
 
 _RUN: Final = ("preinst", "postinst")  # on a fresh install
 _SECTION: Final = re.compile(
@@ -45,7 +44,7 @@ _LARGEST: Final = 200_000
 _SHOWN: Final = 90
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+@ordered
 class Alternative:
     """A symlink of update-alternatives: paths from the root, and which of several wins."""
 

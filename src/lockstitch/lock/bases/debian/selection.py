@@ -5,7 +5,6 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import field, fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +17,7 @@ from lockstitch.lock.bases.debian import index, mirror, release, scripts
 from lockstitch.lock.bases.debian.base import Added, DebianBase, DebianPackage, downloads
 from lockstitch.net.download import Download, Fetcher
 from lockstitch.store import Store
-from lockstitch.values import frozen
+from lockstitch.values import field, fields_of, frozen
 
 # Dependencies of the image itself; `{}` is the minor version of Python.
 PYTHON: Final = (
@@ -171,7 +170,7 @@ def select(  # noqa: PLR0913 -- where to and where from, each by name
         with progress.task(task, 0):
             every = _read_lists(lists, store)
             chosen = _choose(release_name, roots, every)
-        store.put_record(_RECORD, key, [_row(package) for package in chosen])
+        store.put_record(_RECORD, key, [fields_of(package) for package in chosen])
     else:
         chosen = tuple(_package(row) for row in rows)
     if more is None:
@@ -187,7 +186,7 @@ def select(  # noqa: PLR0913 -- where to and where from, each by name
             raise_all(_refusals(refused, with_it))
             for note in _without_shell(added, packages, store):
                 talk.say(note)
-        store.put_record(_ADDED, more_key, [_row(package) for package in added])
+        store.put_record(_ADDED, more_key, [fields_of(package) for package in added])
     else:
         added = tuple(_package(row) for row in more)
     return Selection(
@@ -351,10 +350,6 @@ def _choose(name: str, roots: Sequence[str], packages: index.Index) -> tuple[Deb
 def _key(name: str, platform: str, roots: Sequence[str], lists: Sequence[Download]) -> str:
     parts = [name, platform, [d.digest for d in lists], roots, LEFT_OUT]
     return of_bytes(json.dumps(parts).encode()).hex
-
-
-def _row(package: DebianPackage) -> dict[str, object]:
-    return {each.name: getattr(package, each.name) for each in fields(package)}
 
 
 def _package(row: dict[str, Any]) -> DebianPackage:

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import field
 from typing import Any, ClassVar, Self
 
 from lockstitch.digest import Digest, parse_json
@@ -22,7 +21,7 @@ from lockstitch.oci.layer import LayerFacts, oci_type
 from lockstitch.oci.reference import Reference
 from lockstitch.python.tables import Table
 from lockstitch.python.target import Target
-from lockstitch.values import frozen
+from lockstitch.values import field, frozen
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # an engine's own
 _PATH = r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._+@~-]+)+"  # what a pyvenv.cfg and a symlink can hold

@@ -4,7 +4,6 @@ import datetime
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from lockstitch import threads
@@ -25,6 +24,7 @@ from lockstitch.progress import Reporter
 from lockstitch.python.tables import Table
 from lockstitch.store import Store
 from lockstitch.table import counted
+from lockstitch.values import replace
 
 _RECORD = "registry-base-2"  # the kind of store record; a change of what is read is a new name
 _LIBRARY = re.compile(r"\.so(?:\.[\w.+-]+)?$")
