@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
-_UNSEEN = re.compile(r"[^\x20-\x7e\xa1-\ufffd]+")
+_UNSEEN = r"[^\x20-\x7e\xa1-\ufffd]+"  # a millisecond to compile, for a message
 
 
 class LockstitchError(Exception):
@@ -68,4 +68,4 @@ def _alone(error: LockstitchError) -> LockstitchError:
 
 def printable(text: object, most: int = 80) -> str:
     """Return a server's text fit to be shown: short, and without control codes."""
-    return _UNSEEN.sub(" ", str(text))[:most]  # a terminal's cursor is not theirs to move
+    return re.sub(_UNSEEN, " ", str(text))[:most]  # a terminal's cursor is not theirs to move

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from lockstitch import environ
 from lockstitch.errors import LockstitchError
+from lockstitch.patterns import regex
 from lockstitch.values import frozen
 
 Running = subprocess.Popen[bytes]
@@ -73,7 +74,7 @@ def find_uv(*, outside: Path | None = None) -> Path:
     return Path(beside) if beside else find("uv", hint="pip install uv", outside=outside)
 
 
-_LOGIN = re.compile(r"(?<=://)[^/@\s]+@")
+_LOGIN = regex(r"(?<=://)[^/@\s]+@")
 _shown: list[bool] = []  # not empty when commands are shown
 
 

@@ -7,6 +7,7 @@ step of the clock shows in no stat. Imports little: most of what a build costs t
 do is what it loads.
 """
 
+import functools
 import hashlib
 import json
 import os
@@ -142,13 +143,19 @@ def _key(words: "Sequence[str]") -> str:
 def _inputs(root: str, since: int = _NEVER) -> _Seen:
     listing = Listing(since)
     listing.add_tree(root)
-    program = Listing(since)  # nothing edits it while it runs
-    program.add_tree(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     environment = [f"{name}={value}" for name, value in environ.everything().items()]
     about = [__version__, sys.version, sys.executable, *sys.path, _of_file(_DRIVER)]
     places = (os.path.join(folder, _SMI) for folder in os.get_exec_path())
     about += [place for place in places if os.path.exists(place)]
-    return _Seen(listing, [*program.lines, *environment, *about])
+    return _Seen(listing, [*_program(), *environment, *about])
+
+
+@functools.cache
+def _program() -> "list[str]":
+    """Return the files of this program, which nothing edits while it runs."""
+    listing = Listing(_NEVER)
+    listing.add_tree(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    return listing.lines
 
 
 def _around(beside: "Iterable[str]", since: int = _NEVER) -> _Seen:

@@ -1,6 +1,5 @@
 """CUDA in images: told before a build, and refused where it is another than asked for."""
 
-import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.image.plan import Prepared
 from lockstitch.lock import export
+from lockstitch.patterns import regex
 from lockstitch.python import accelerators, size
 from lockstitch.python.accelerators import Stack
 from lockstitch.python.locks.resolution import LockedWheel
@@ -22,7 +22,7 @@ _DRIVER: Final = "dev.lockstitch.cuda.driver"
 _NAMES: Final = {"cpu": "the CPU", "rocm": "ROCm", "xpu": "XPU", "cuda": "CUDA", "gpu": "a GPU"}
 _LOADED: Final = Path("/proc/driver/nvidia/version")
 _SMI: Final = "nvidia-smi"
-_VERSION: Final = re.compile(r"Module(?: for \S+)?\s+(\d+(?:\.\d+)+)")
+_VERSION: Final = regex(r"Module(?: for \S+)?\s+(\d+(?:\.\d+)+)")
 _SHOWN = 4  # packages that a message names
 
 Sizes = Callable[[Sequence[LockedWheel]], Mapping[Digest, int]]  # of files whose bytes are known

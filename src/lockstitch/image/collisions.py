@@ -6,7 +6,6 @@ table decides (`prefer`), then a package wins over what it depends on (astral-sh
 the later name, with a warning.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ from lockstitch.digest import Digest, canonical_json, of_bytes
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.image.contents import InstalledWheel
 from lockstitch.image.paths import LAYOUT, site_packages
+from lockstitch.patterns import regex
 from lockstitch.python.model import ImageSpec
 from lockstitch.python.names import of_requirement
 from lockstitch.store import Store
@@ -24,7 +24,7 @@ _FORM = 1  # of records
 _KIND = "files"
 _MINOR = "0"  # stands for the image's version of Python in recorded paths
 _SHOWN = 3  # paths that a warning names
-_EXTRA = re.compile(r"\bextra\b")
+_EXTRA = regex(r"\bextra\b")
 
 
 @frozen

@@ -1,7 +1,6 @@
 """The contents of layers: the virtual environment, installed wheels, the project's own files."""
 
 import os
-import re
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -33,6 +32,7 @@ from lockstitch.oci.entry import (
     parents,
     symlink,
 )
+from lockstitch.patterns import regex
 from lockstitch.python import names
 from lockstitch.python.model import BESIDE, ImageSpec, Project
 from lockstitch.python.size import shown
@@ -64,7 +64,7 @@ def venv(python: str, program: str, minor: str = "") -> Iterator[Entry]:
 
 _INSTALLER = b"lockstitch\n"  # no version: a new lockstitch alone must not change a layer
 _LONGEST_NAME, _LONGEST_PATH, _DEEPEST_PATH = 255, 4096, 256  # bytes, bytes, folders
-_PYTHON = re.compile(r"python(?:\d[\d.]*t?)?")
+_PYTHON = regex(r"python(?:\d[\d.]*t?)?")
 _DATA_PLACES = {"purelib": "", "platlib": "", "scripts": "bin", "data": "", "headers": "include"}
 
 
@@ -312,8 +312,8 @@ def _normal(stem: str) -> str:
 
 # --- scripts that wheels bring
 
-_NAME = re.compile(r"[^\W_][^\s/\\\x00-\x1f\x7f]*")  # any name of a file, as `smc++`
-_REFERENCE = re.compile(
+_NAME = regex(r"[^\W_][^\s/\\\x00-\x1f\x7f]*")  # any name of a file, as `smc++`
+_REFERENCE = regex(
     r"(?P<module>[A-Za-z_][\w]*(?:\.[A-Za-z_][\w]*)*)\s*:\s*"
     r"(?P<attribute>[A-Za-z_][\w]*(?:\.[A-Za-z_][\w]*)*)\s*(?:\[.*\])?"
 )

@@ -16,11 +16,12 @@ from typing import Any
 from lockstitch.digest import of_bytes
 from lockstitch.files import FoundFile
 from lockstitch.image.wheel import record_hash
+from lockstitch.patterns import regex
 from lockstitch.python.model import Project
 from lockstitch.values import frozen
 
 # What backends read besides modules, by name: settings, and files that they add by themselves.
-_READ = re.compile(
+_READ = regex(
     r"\..*|.*\.(?:toml|cfg|in|ini|pth|c|h|pyx)|setup\.py"
     r"|(?:readme|licen[cs]e|copying|notice|authors|changelog|changes|history|version).*",
     re.IGNORECASE,

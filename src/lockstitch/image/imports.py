@@ -6,7 +6,6 @@ at its first line. What other parts of it may import is a note.
 """
 
 import functools
-import re
 import sys
 import zipfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -19,8 +18,18 @@ from lockstitch.digest import Digest, canonical_json, of_bytes
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.image import wheel_imports
 from lockstitch.image.plan import Prepared
+from lockstitch.patterns import regex
 from lockstitch.python.commands import entry_of
-from lockstitch.python.imports import Entry, Import, Reach, Tree, follow, standard_library
+from lockstitch.python.imports import (
+    Contents,
+    Entry,
+    Import,
+    Reach,
+    Tree,
+    follow,
+    read,
+    standard_library,
+)
 from lockstitch.python.model import ImageSpec, Project
 from lockstitch.python.names import distribution_of
 from lockstitch.store import Store
@@ -28,13 +37,13 @@ from lockstitch.table import first_of
 from lockstitch.values import frozen, positional, replace
 
 _FORM = 3  # of the records
-_OF_PROTO = re.compile(r"(\w+)_pb2(?:_grpc)?")
+_OF_PROTO = regex(r"(\w+)_pb2(?:_grpc)?")
 # What packages import without asking for it, most often by far.
 _WELL_KNOWN = frozenset(
     {"pkg_resources", "setuptools", "distutils", "six", "typing_extensions", "packaging", "imp"}
     | {"attr", "pytz", "dateutil", "yaml", "requests", "tqdm", "importlib_metadata", "past"}
 )
-_MODULE = re.compile(r"(?P<name>[^/.]+)(?:\.cpython-\d+[\w-]*|\.abi3)?\.(?:py|so|pyc)")
+_MODULE = regex(r"(?P<name>[^/.]+)(?:\.cpython-\d+[\w-]*|\.abi3)?\.(?:py|so|pyc)")
 _SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ash"})
 _LARGEST = 1 << 20  # bytes of an entry_points.txt
 _SHOWN = 6  # modules that a note names
@@ -115,11 +124,39 @@ def check(
     own = remembered(prepared.project_wheel.digest, store) if prepared.project_wheel else None
     if not spec.command or any(modules is None for modules in known):
         return []
-    lacking = Start.of(project, prepared, own).check([*filter(None, known)], store, programs)
+    read = _Read(store, of_bytes(f"{project.root}\n{spec.name}".encode()).hex)
+    lacking = Start.of(project, prepared, own, read).check([*filter(None, known)], store, programs)
+    read.keep()
     possible = _first_of_each(each for each in lacking if each.reach is Reach.POSSIBLE)
     notes = [_note(possible)] if possible else []
     store.remember("imports", key, notes)
     return notes
+
+
+class _Read:
+    """What an image's modules import, kept by what is in them: an edit reads one of them again."""
+
+    def __init__(self, store: Store, key: str) -> None:
+        self._store, self._key = store, key
+        self._known: dict[str, Any] = store.record("read modules", key) or {}
+        self._used: dict[str, Any] = {}
+
+    def __call__(self, text: str, python: tuple[int, int], *, is_main: bool) -> Contents:
+        """Return what a module imports."""
+        about = f"{_FORM} {python} {is_main} {text}"
+        name = of_bytes(about.encode("utf-8", "surrogatepass")).hex
+        found = self._known.get(name) or read(text, python, is_main=is_main)
+        imports, settings, (folder, sure) = self._used[name] = found
+        return (
+            tuple((top, tuple(names), *at, Reach(how)) for top, names, *at, how in imports),
+            tuple((setting, line, Reach(how)) for setting, line, how in settings),
+            (folder, sure),
+        )
+
+    def keep(self) -> None:
+        """Remember what this image's modules are now."""
+        if self._used.keys() != self._known.keys():
+            self._store.remember("read modules", self._key, self._used)
 
 
 @frozen
@@ -133,9 +170,15 @@ class Start:
     outside: tuple[Import, ...]
 
     @classmethod
-    def of(cls, project: Project, prepared: Prepared, own: Modules | None) -> "Start":
+    def of(
+        cls,
+        project: Project,
+        prepared: Prepared,
+        own: Modules | None,
+        read: Callable[..., Contents] = read,
+    ) -> "Start":
         """Return the start of an image, whose files are read."""
-        spec, tree = prepared.spec, _tree(project, prepared, own)
+        spec, tree = prepared.spec, replace(_tree(project, prepared, own), read=read)
         entries = [
             entry_of(step, spec.env, spec.workdir) or _own_program(step, spec, own)
             for step in spec.steps

@@ -25,6 +25,7 @@ from lockstitch.image.wheel import Member, Wheel
 from lockstitch.lock import elf
 from lockstitch.lock.bases import registry
 from lockstitch.oci.entry import Entry, Kind
+from lockstitch.patterns import regex
 from lockstitch.python.imports import Entry as Begin
 from lockstitch.python.imports import Reach, Tree, reaches
 from lockstitch.python.model import Project
@@ -36,16 +37,16 @@ _tables = functools.partial(load_table, __package__, "libraries.toml")
 _FORM: Final = 1  # of the records
 _LAYER, _WHEEL, _CHECKED = "layer-libraries", "wheel-libraries", "libraries"  # store records
 _SMALL: Final = 32 << 20  # bytes of a file that is read in memory
-_NAME: Final = re.compile(r"[^/]*\.so(?:\.[\w.+-]+)?")
-_MODULE: Final = re.compile(r"(?P<name>[A-Za-z_]\w*)(?:\.cpython-[\w-]+|\.abi3)?\.so")
-_VERSION: Final = re.compile(r"(GLIBC|GLIBCXX|CXXABI)_(\d+(?:\.\d+)*)")
-_SYMBOL: Final = re.compile(rb"\0((?:GLIBCXX|CXXABI)_\d+(?:\.\d+)+)(?=\0)")
+_NAME: Final = regex(r"[^/]*\.so(?:\.[\w.+-]+)?")
+_MODULE: Final = regex(r"(?P<name>[A-Za-z_]\w*)(?:\.cpython-[\w-]+|\.abi3)?\.so")
+_VERSION: Final = regex(r"(GLIBC|GLIBCXX|CXXABI)_(\d+(?:\.\d+)*)")
+_SYMBOL: Final = regex(rb"\0((?:GLIBCXX|CXXABI)_\d+(?:\.\d+)+)(?=\0)")
 _FOLDERS: Final = {  # where the loader of a base that is made here looks, with no cache
     "linux/amd64": ("usr/lib/x86_64-linux-gnu", "usr/lib", "usr/lib64", "usr/local/lib"),
     "linux/arm64": ("usr/lib/aarch64-linux-gnu", "usr/lib", "usr/lib64", "usr/local/lib"),
 }
 _SITE: Final = ".site"  # a folder that no project has, for the code of wheels
-_PROGRAMS: Final = re.compile(r"usr/(?:local/)?s?bin/([^/]+)")
+_PROGRAMS: Final = regex(r"usr/(?:local/)?s?bin/([^/]+)")
 
 
 @frozen

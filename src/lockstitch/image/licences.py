@@ -3,11 +3,12 @@
 import re
 from functools import cache
 
+from lockstitch.patterns import regex
 from lockstitch.resources import load_table
 
 _LONGEST = 120  # characters; what is longer is the text of a licence and not its name
 _CLASSIFIER = "License :: "
-_FIELD = re.compile(r"^License:[ \t]*(\S[^\n]*)$", re.MULTILINE)
+_FIELD = regex(r"^License:[ \t]*(\S[^\n]*)$", re.MULTILINE)
 
 
 @cache

@@ -6,7 +6,6 @@ not show a second write in the same step.
 """
 
 import os
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ from lockstitch import clock, files, git
 from lockstitch.digest import Digest, Hasher, canonical_json, of_bytes
 from lockstitch.files import FoundFile, matches
 from lockstitch.listing import STEP
+from lockstitch.patterns import regex
 from lockstitch.python.model import Project
 from lockstitch.store import Store
 from lockstitch.values import frozen
@@ -21,9 +21,9 @@ from lockstitch.values import frozen
 _KIND, _FORM = "read files", 1  # of store records; the number changes with what is remembered
 _POINTER = 1024  # bytes that a pointer of Git LFS has at most
 _LFS = b"version https://git-lfs.github.com/spec/"
-_CODING = re.compile(rb"[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")  # PEP 263
+_CODING = regex(rb"[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")  # PEP 263
 # What editors and tools leave beside the code, whether or not git is told of it.
-_DROPPING = re.compile(
+_DROPPING = regex(
     r"(?:^|/)(?:[^/]*~|\.[^/]*\.sw[a-p]|#[^/]*#|\.coverage(?:\.[^/]*)?|(?:\.idea|[^/]*\.egg-info)/.*)$"
 )
 

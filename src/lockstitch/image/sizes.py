@@ -1,7 +1,6 @@
 """The sizes of images: by package, against budgets, and before the last build that changed them."""
 
 import json
-import re
 import shlex
 import tarfile
 from collections import defaultdict
@@ -18,6 +17,7 @@ from lockstitch.oci.layout import Layout
 from lockstitch.oci.listing import RECORD, Listing
 from lockstitch.oci.model import Image
 from lockstitch.oci.rootfs import StoredFile, entries
+from lockstitch.patterns import regex
 from lockstitch.python import size
 from lockstitch.python.model import ImageSpec, Project
 from lockstitch.python.names import distribution_of, normal, of_requirement
@@ -27,7 +27,7 @@ from lockstitch.table import first_of
 from lockstitch.values import frozen
 
 _SITE = "/site-packages/"
-_IMPORTED = re.compile(r"(?m)^[ \t]*(?:from|import)[ \t]+([A-Za-z_]\w*)")
+_IMPORTED = regex(r"(?m)^[ \t]*(?:from|import)[ \t]+([A-Za-z_]\w*)")
 _SIZES = "sizes-2"  # of store records
 _BLAMED = 5  # packages that are named when an image is over its budget
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from lockstitch import zstd
 from lockstitch.errors import LockstitchError
+from lockstitch.patterns import regex
 from lockstitch.python.imports import certain_lines
 from lockstitch.python.locks.resolution import LockedWheel
 from lockstitch.store import Store
@@ -25,18 +26,18 @@ FORM = 1  # of records
 _KIND = "imported"
 _LARGEST = 2_000_000  # bytes of a module
 _MOST = 4_000  # modules that one program's start is followed through
-_STATEMENT = re.compile(
+_STATEMENT = regex(
     rb"^(?P<margin>[ \t]*)(?:from[ \t]+(?P<dots>\.*)[ \t]*(?P<base>[\w.]*)[ \t]+import[ \t]+"
     rb"(?P<names>\([^)]{0,20000}\)|[^\n#;(]+)|import[ \t]+(?P<modules>[\w., \t]+))",
     re.MULTILINE,
 )
-_DEFINITION = re.compile(
+_DEFINITION = regex(
     rb"^(?:(?:async[ \t]+)?def|class)[ \t]+(\w+)|^(\w+)[ \t]*(?::[^=\n]+)?=(?!=)", re.MULTILINE
 )
 _DEFINES = -1  # in place of a level: the names are a package's own
-_COMMENT = re.compile(rb"#[^\n]*")
-_TAMPERS = re.compile(r"\bsys\.(?:modules\[|meta_path|path_hooks|path\.|path\[|path ?[+=])")
-_NAME = re.compile(r"(\w[\w.]*)(?:\s+as\s+\w+)?")
+_COMMENT = regex(rb"#[^\n]*")
+_TAMPERS = regex(r"\bsys\.(?:modules\[|meta_path|path_hooks|path\.|path\[|path ?[+=])")
+_NAME = regex(r"(\w[\w.]*)(?:\s+as\s+\w+)?")
 
 
 @frozen

@@ -1,7 +1,6 @@
 """lockstitch.lock: everything pinned that the Python lock leaves open."""
 
 import datetime
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from lockstitch.lock.bases.cpython import CPythonBase
 from lockstitch.lock.bases.debian import DebianPackage
 from lockstitch.lock.bases.debian.base import document, downloads, read_package
 from lockstitch.net.download import Download
+from lockstitch.patterns import regex
 from lockstitch.python.locks.resolution import LockedWheel
 from lockstitch.python.tables import Table, parse_toml
 from lockstitch.values import field, frozen, ordered
@@ -23,9 +23,9 @@ from lockstitch.values import field, frozen, ordered
 NAME = "lockstitch.lock"
 REQUIREMENTS = "requirements-lock.txt"
 _VERSION = 1
-_WHEEL = re.compile(r"[\w.!+-]+\.whl")
+_WHEEL = regex(r"[\w.!+-]+\.whl")
 # It stays in the project, but for the lock of a workspace.
-_PATH = re.compile(r"(?:\.\./){1,20}uv\.lock|(?!/)(?!(?:.*/)?\.\.(?:/|$))[^\\\0]+")
+_PATH = regex(r"(?:\.\./){1,20}uv\.lock|(?!/)(?!(?:.*/)?\.\.(?:/|$))[^\\\0]+")
 _COMMENT = "Written by `lockstitch lock`; do not edit. `lockstitch lock --check` compares it."
 
 

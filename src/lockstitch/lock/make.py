@@ -26,6 +26,7 @@ from lockstitch.lock.file import (
 from lockstitch.net import credentials
 from lockstitch.net.download import Download, Fetcher
 from lockstitch.oci.registry.client import Client
+from lockstitch.patterns import regex
 from lockstitch.progress import Reporter, say
 from lockstitch.python.locks import pylock
 from lockstitch.python.locks.graph import holds
@@ -37,7 +38,7 @@ from lockstitch.python.tables import parse_toml, table, texts
 from lockstitch.store import Store
 from lockstitch.values import frozen, replace
 
-_SIZED = re.compile(r'url = "([^"]+)", size = (\d{1,15})')
+_SIZED = regex(r'url = "([^"]+)", size = (\d{1,15})')
 
 
 def make(

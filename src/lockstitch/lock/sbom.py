@@ -1,8 +1,8 @@
 """Bills of materials (CycloneDX 1.6): components in, a document in canonical form out."""
 
 import datetime
+import hashlib
 import json
-import uuid
 from collections.abc import Iterable, Mapping
 from typing import Final
 from urllib.parse import quote
@@ -13,7 +13,7 @@ from lockstitch.values import field, frozen
 FORMAT: Final = "application/vnd.cyclonedx+json"
 LEFT_OUT: Final = "lockstitch:left-out"  # a property for each path, or folder with all in it
 _SCHEMA = "http://cyclonedx.org/schema/bom-1.6.schema.json"  # a name, never fetched
-_NAMESPACE = uuid.UUID("a4f5c0d2-6f0e-5b43-9d0f-3c1f6f0a7b61")  # ours; never changes
+_NAMESPACE = bytes.fromhex("a4f5c0d26f0e5b439d0f3c1f6f0a7b61")  # ours; never changes
 
 
 @frozen
@@ -143,8 +143,15 @@ def document(
             {"ref": ref, "dependsOn": sorted(set(refs))} for ref, refs in sorted(needs.items())
         ],
     }
-    serial = uuid.uuid5(_NAMESPACE, canonical_json(content).decode())
-    return content | {"serialNumber": f"urn:uuid:{serial}"}
+    return content | {"serialNumber": f"urn:uuid:{_uuid5(canonical_json(content))}"}
+
+
+def _uuid5(name: bytes) -> str:
+    """Return RFC 4122's UUID of a name, without `uuid`, which loads `platform`."""
+    data = bytearray(hashlib.sha1(_NAMESPACE + name, usedforsecurity=False).digest()[:16])
+    data[6], data[8] = data[6] & 0x0F | 0x50, data[8] & 0x3F | 0x80
+    text = data.hex()
+    return "-".join([text[:8], text[8:12], text[12:16], text[16:20], text[20:]])
 
 
 def dumps(document: Mapping[str, object]) -> str:

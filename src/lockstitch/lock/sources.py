@@ -37,6 +37,7 @@ from lockstitch.net.download import Download
 from lockstitch.oci import deflate
 from lockstitch.oci.registry.client import Client
 from lockstitch.oci.rootfs import DAMAGE
+from lockstitch.patterns import regex
 from lockstitch.python.locks.pylock import Built, Unbuilt
 from lockstitch.python.locks.resolution import LockedWheel
 from lockstitch.python.tables import Table, parse_toml
@@ -56,18 +57,16 @@ _LINES = 15  # of a failing build that are shown
 _PLAIN_FROM = 4 << 20  # bytes of a file above which it is stored: our encoder is slow
 _UNSEEN = frozenset({".git", ".venv", "__pycache__", ".lockstitch"})  # folders
 _MOST_FILES, _MOST_BYTES = 200_000, 8 << 30
-_TAG = re.compile(r"-(?P<python>[^-]+)-(?P<abi>[^-]+)-(?P<platform>[^-]+)\.whl$")
+_TAG = regex(r"-(?P<python>[^-]+)-(?P<abi>[^-]+)-(?P<platform>[^-]+)\.whl$")
 _ERRORS = 5  # lines that speak of an error, wherever they are
 PIN = "pin a version that has a wheel"  # a hint where no such version is known yet
 # Lines by which a build says that a file or program of the system is not there.
-_MISSING = re.compile(
+_MISSING = regex(
     r"(?im)^.*(?:\.h\b.*no such file|config\b.*(?:not found|no such file|error)"
     r"|valid pkg-config|required .*(?:header|librar)|cannot find -l|headers? .*not found).*$"
 )
-_ERROR = re.compile(r"(?i)\berror\b|fatal|exception|no such file|not found|cannot find")
-_UV_SAYS = re.compile(
-    r"error: Failed to build|\s+cause: |hint: Build failures|Building wheel\.\.\."
-)
+_ERROR = regex(r"(?i)\berror\b|fatal|exception|no such file|not found|cannot find")
+_UV_SAYS = regex(r"error: Failed to build|\s+cause: |hint: Build failures|Building wheel\.\.\.")
 _NATIVE = (".c", ".cc", ".cpp", ".cxx", ".pyx", ".pxd")
 _COMPILED = frozenset({*_NATIVE, ".cu", ".f", ".f90", ".f77", ".for", ".rs"})
 _CONTAINED = 'builder = "docker" in [tool.lockstitch]'

@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 from lockstitch import environ, files, process
 from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError, raise_all
+from lockstitch.patterns import regex
 from lockstitch.python.locks import File, LockedWheel, Pinned, best_wheel, pylock, requirements
 from lockstitch.python.locks.pylock import Unbuilt
 from lockstitch.python.locks.resolution import seconds
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 _ANSWER = "uv's answer"
 _NONE = "No solution found"  # what uv says when the index answers and has no such wheel
-_SIGNED = re.compile(r"(?i)token|signature|^sig$|secret|password|credential|api-?key")
+_SIGNED = regex(r"(?i)token|signature|^sig$|secret|password|credential|api-?key")
 _TAMPERED = "find out who is right before you lock anew: the file was changed, or the lock was"
 _CREDENTIALS = "~/.netrc, keyring or UV_INDEX_NAME_USERNAME and _PASSWORD give uv a private index's"
 

@@ -15,6 +15,7 @@ from lockstitch.digest import of_bytes
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.lock.bases import Base
 from lockstitch.net.transport import no_answer
+from lockstitch.patterns import regex
 from lockstitch.python.locks import holds
 from lockstitch.python.locks.pylock import Unbuilt
 from lockstitch.python.model import ImageSpec, Project
@@ -30,17 +31,17 @@ _FAILED = {  # the message when a command of uv fails
     "pip": "the requirements cannot be resolved",
 }
 _PACKAGE = "\n[[packages]]\n"
-_MARKER = re.compile(r"^marker = .+$", re.MULTILINE)
-_FILES = re.compile(r"^(?:wheels|sdist|vcs|directory|archive) = ", re.MULTILINE)
-_FILE_URL = re.compile(r'url = "file://(?P<path>/[^"]*)"')
-_FILE_INDEX = re.compile(r'index = "file://')
+_MARKER = regex(r"^marker = .+$", re.MULTILINE)
+_FILES = regex(r"^(?:wheels|sdist|vcs|directory|archive) = ", re.MULTILINE)
+_FILE_URL = regex(r'url = "file://(?P<path>/[^"]*)"')
+_FILE_INDEX = regex(r'index = "file://')
 _CONFLICT = "no versions fit together"
-_UNBUILT = re.compile(r"Failed to build `([\w.-]+)==([^`]+)`")
-_CAUSE = re.compile(r"\s+(?:cause|Caused by): ")
-_UNSENT = re.compile(r"error sending request for url \((\S+?)\)")
-_OLDER = re.compile(r"requested Python version \([^)]*\) does not satisfy Python>=(\d+\.\d+)")
-_GONE = re.compile(r"\b(\S+) was not found in the package registry")
-_OS_ERROR = re.compile(r" \(os error \d+\)")
+_UNBUILT = regex(r"Failed to build `([\w.-]+)==([^`]+)`")
+_CAUSE = regex(r"\s+(?:cause|Caused by): ")
+_UNSENT = regex(r"error sending request for url \((\S+?)\)")
+_OLDER = regex(r"requested Python version \([^)]*\) does not satisfy Python>=(\d+\.\d+)")
+_GONE = regex(r"\b(\S+) was not found in the package registry")
+_OS_ERROR = regex(r" \(os error \d+\)")
 _CONSTRAINTS = {"constraint-dependencies", "override-dependencies"}
 # The settings of uv that say where packages come from, and whether they name places.
 _OF_INDEXES = {

@@ -1,7 +1,6 @@
 """The user and password for an address: from variables, index addresses, ~/.netrc or keyring."""
 
 import base64
-import re
 import threading
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -11,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from lockstitch import environ, process
 from lockstitch.errors import LockstitchError
+from lockstitch.patterns import regex
 from lockstitch.values import field, frozen, replace
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -23,7 +23,7 @@ _LISTS = (
 )
 
 _TOKEN = 16  # characters of a user's name that is a token; `git` and `bob` are not
-_WITH_USER = re.compile(
+_WITH_USER = regex(
     r"://(?P<user>[^/?#\s\"'@:]*)(?P<password>:[^/?#\s\"'@]+)?@(?P<host>[A-Za-z0-9.\[\]:-]+)"
 )
 

@@ -1,6 +1,5 @@
 """Downloads the files that locks name: parallel, resumed, retried, hashed while reading."""
 
-import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -19,6 +18,7 @@ from lockstitch.net.transport import (
     retry_after,
     shown,
 )
+from lockstitch.patterns import regex
 from lockstitch.progress import Reporter, Task
 from lockstitch.store import Store
 from lockstitch.table import counted
@@ -27,7 +27,7 @@ from lockstitch.values import frozen
 _PARALLEL = 8
 _REFUSED = frozenset({401, 403})
 _PARTIAL = 206
-_RANGE = re.compile(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15})")
+_RANGE = regex(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15})")
 _END = 64 << 10  # bytes: the zip directory of nine wheels in ten
 _REDIRECTS = 5
 _TAKEN = frozenset({200, 206, 416})  # whole, the rest of it, or no more than there is already

@@ -7,7 +7,6 @@ the same tar, whose bytes depend on the compressing library.
 """
 
 import contextlib
-import re
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -28,6 +27,7 @@ from lockstitch.oci.entry import (
     tar_header,
     tar_padding,
 )
+from lockstitch.patterns import regex
 from lockstitch.values import frozen
 
 TAR = "application/vnd.oci.image.layer.v1.tar"
@@ -173,7 +173,7 @@ def arrange(entries: Iterable[Entry], *, root: str = "") -> list[Entry]:
     return [kept[path] for path in sorted(kept)]
 
 
-_UNSAFE = re.compile(r"[\x00-\x1f\x7f\\]")
+_UNSAFE = regex(r"[\x00-\x1f\x7f\\]")
 
 
 def check_path(path: str) -> None:

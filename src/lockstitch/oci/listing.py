@@ -5,7 +5,6 @@ a list of one that is not what its descriptor says is never recorded.
 """
 
 import os
-import re
 import tarfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -15,6 +14,7 @@ from lockstitch.digest import Digest, Hasher
 from lockstitch.errors import LockstitchError
 from lockstitch.oci.entry import Entry, Kind
 from lockstitch.oci.rootfs import DAMAGE, RootFs, StoredFile, image_files
+from lockstitch.patterns import regex
 from lockstitch.store import Store
 
 Listing = list[tuple[tarfile.TarInfo, StoredFile | None]]
@@ -22,9 +22,9 @@ Source = tuple[Digest | None, Callable[[], Iterable[bytes]]]  # of a layer: blob
 
 _KIND = "listings-1"
 _SITE = r"(?:[^/]+/)*lib/python3(?:\.\d+)?t?/(?:site|dist)-packages"
-NOTE = re.compile(rf"({_SITE})/([^/]+\.dist-info)/(?:METADATA|RECORD|WHEEL|direct_url\.json)")
-_IN_SITE = re.compile(rf"{_SITE}/")
-_SYSTEM = re.compile(
+NOTE = regex(rf"({_SITE})/([^/]+\.dist-info)/(?:METADATA|RECORD|WHEEL|direct_url\.json)")
+_IN_SITE = regex(rf"{_SITE}/")
+_SYSTEM = regex(
     r"var/lib/dpkg/status(?:\.d/[^/]+)?|lib/apk/db/installed|(?:etc|usr/lib)/os-release|"
     r"(?:usr|usr/local)/include/python3\.\d+t?/patchlevel\.h"
 )

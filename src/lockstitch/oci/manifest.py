@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from lockstitch.digest import Digest, of_bytes, parse_json
 from lockstitch.errors import LockstitchError, printable
 from lockstitch.oci.model import INDEX_TYPE, MANIFEST_TYPE, Descriptor, Platform
+from lockstitch.patterns import regex
 from lockstitch.values import frozen
 
 DOCKER_MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
@@ -16,7 +17,7 @@ INDEXES = frozenset({INDEX_TYPE, DOCKER_INDEX_TYPE})
 MANIFESTS = frozenset({MANIFEST_TYPE, DOCKER_MANIFEST_TYPE})
 ACCEPT = f"{INDEX_TYPE}, {MANIFEST_TYPE}, {DOCKER_INDEX_TYPE}, {DOCKER_MANIFEST_TYPE}"
 _WORD = r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"  # RFC 6838, 4.2
-_TYPE = re.compile(f"{_WORD}/{_WORD}")
+_TYPE = regex(f"{_WORD}/{_WORD}")
 _LARGEST = 1 << 50  # bytes of a blob
 _MOST = 10_000  # descriptors of one list
 

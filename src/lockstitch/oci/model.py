@@ -5,13 +5,13 @@ Source: OCI image spec 1.1, manifest.md, config.md, descriptor.md; distribution 
 """
 
 import datetime
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from lockstitch.digest import Digest, canonical_json, of_bytes
 from lockstitch.errors import LockstitchError
 from lockstitch.oci.layer import Layer, LayerFacts
+from lockstitch.patterns import regex
 from lockstitch.values import field, frozen, replace
 
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
@@ -20,7 +20,7 @@ INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
 EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
 EMPTY = b"{}"
 _SECOND = 1_000_000_000
-_ABOUT = re.compile(r"sha256-([0-9a-f]{64})(?:\.[a-z]+)?")  # as cosign ends its own: `.sig`
+_ABOUT = regex(r"sha256-([0-9a-f]{64})(?:\.[a-z]+)?")  # as cosign ends its own: `.sig`
 
 
 @frozen

@@ -1,19 +1,18 @@
 """Names of images in registries, read as Docker reads them (distribution/reference grammar)."""
 
-import re
-
 from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError
+from lockstitch.patterns import regex
 from lockstitch.values import frozen, replace
 
 DOCKER = "docker.io"
 LATEST = "latest"
 _LONGEST = 255  # characters of host and repository together
 _LABEL = r"(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
-_HOST = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-fA-F:]+\])(?::[0-9]{{1,5}})?")
+_HOST = regex(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-fA-F:]+\])(?::[0-9]{{1,5}})?")
 _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-_REPOSITORY = re.compile(rf"{_PART}(?:/{_PART})*")
-_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_REPOSITORY = regex(rf"{_PART}(?:/{_PART})*")
+_TAG = regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _HINT = "write it as HOST/REPOSITORY:TAG, such as localhost:5000/team/app:1.0"
 
 

@@ -8,12 +8,13 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
+from lockstitch.patterns import regex
 from lockstitch.resources import load_table
 from lockstitch.values import frozen
 
-ACCELERATOR = re.compile(r"cpu|cuda|gpu|rocm|xpu|cu(?:1\d)\d?")
-_NAMED = re.compile(r"-cu(?:da)?(1\d)(\d)?x?(?=-|$)")  # nvidia-nccl-cu12, cupy-cuda12x
-_LOCAL = re.compile(r"(?<![a-z])cpu(?![a-z])|cu(?P<cuda>1\d\d?)(?!\d)|rocm|xpu")
+ACCELERATOR = regex(r"cpu|cuda|gpu|rocm|xpu|cu(?:1\d)\d?")
+_NAMED = regex(r"-cu(?:da)?(1\d)(\d)?x?(?=-|$)")  # nvidia-nccl-cu12, cupy-cuda12x
+_LOCAL = regex(r"(?<![a-z])cpu(?![a-z])|cu(?P<cuda>1\d\d?)(?!\d)|rocm|xpu")
 _TORCH_BUNDLED = 2  # before this version torch of the ordinary index had CUDA inside
 
 

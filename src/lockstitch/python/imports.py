@@ -12,10 +12,10 @@ import enum
 import functools
 import operator
 import posixpath
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+from lockstitch.patterns import regex
 from lockstitch.python.syntax import tree_of
 from lockstitch.values import field, frozen, ordered, positional
 
@@ -24,10 +24,10 @@ _HANDLED = frozenset(
 )
 _IMPORTERS = frozenset({"importlib.import_module", "import_module", "__import__", "uvicorn.run"})
 # Settings of Django that name modules, and the modules of an application that it looks for.
-_SETTINGS = re.compile(r"(?:[A-Z]+_)*(?:APPS|MIDDLEWARE|URLCONF|WSGI_APPLICATION|ASGI_APPLICATION)")
+_SETTINGS = regex(r"(?:[A-Z]+_)*(?:APPS|MIDDLEWARE|URLCONF|WSGI_APPLICATION|ASGI_APPLICATION)")
 _PARTS = ("apps", "models", "admin", "signals")
-_NAMED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
-_HELPER = re.compile(r"import|optional|suppress|ignore|lazy")
+_NAMED = regex(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
+_HELPER = regex(r"import|optional|suppress|ignore|lazy")
 _LARGEST = 2_000_000  # characters of a module
 _MOST = 5_000  # modules of one program
 # Modules that a Python no longer has, by the minor version that lost them (What's New pages).
@@ -85,6 +85,24 @@ class Import:
         return self.module.partition(".")[0]
 
 
+_Statement = tuple[str, tuple[str, ...], int, int, Reach]
+# A module's imports, what its Django settings name, and its folder of pages.
+Contents = tuple[tuple[_Statement, ...], tuple[tuple[str, int, Reach], ...], tuple[str, bool]]
+
+
+@functools.lru_cache(maxsize=4096)  # each program of a repository walks much the same files
+def read(text: str, python: tuple[int, int], *, is_main: bool) -> Contents:
+    """Return what a module imports: nothing where it is no Python."""
+    module = tree_of(text)
+    if module is None:
+        return (), (), ("", False)
+    return (
+        tuple(_Reader(python, is_main=is_main).imports(module)),
+        tuple(named(module)) if "django" in text else (),
+        _pages(module) if "streamlit" in text or "use_pages" in text else ("", False),
+    )
+
+
 @positional
 class Tree:
     """The files of a program."""
@@ -93,6 +111,7 @@ class Tree:
     text: Callable[[str], str | None]
     python: tuple[int, int] = (3, 11)
     installed: dict[str, str] = field(default_factory=dict)  # own top-level module -> its folder
+    read: Callable[..., Contents] = read
 
 
 def standard_library(minor: int, known: Iterable[str]) -> frozenset[str]:
@@ -170,7 +189,8 @@ class _Walk:
         if text is None or len(text) > _LARGEST:
             return
         is_main = path == self._entry.path or posixpath.basename(path) == "__main__.py"
-        statements, settings, (folder, sure) = _read(text, self._tree.python, is_main=is_main)
+        found = self._tree.read(text, self._tree.python, is_main=is_main)
+        statements, settings, (folder, sure) = found
         for name, names, level, line, inner in statements:
             for wanted in self._absolute(path, name, names, level):
                 self._resolve(path, line, wanted, reach=min(inner, reach))
@@ -314,24 +334,6 @@ def named(module: ast.Module) -> Iterator[tuple[str, int, Reach]]:
                     reach = Reach.POSSIBLE if branched else Reach.CERTAIN
                     is_inner = is_part or last[:1].isupper()
                     yield head if head and is_inner else text, inner.lineno, reach
-
-
-_Statement = tuple[str, tuple[str, ...], int, int, Reach]
-
-
-@functools.lru_cache(maxsize=4096)  # each program of a repository walks much the same files
-def _read(
-    text: str, python: tuple[int, int], *, is_main: bool
-) -> tuple[tuple[_Statement, ...], tuple[tuple[str, int, Reach], ...], tuple[str, bool]]:
-    """Return a module's imports, what its Django settings name, and its folder of pages."""
-    module = tree_of(text)
-    if module is None:
-        return (), (), ("", False)
-    return (
-        tuple(_Reader(python, is_main=is_main).imports(module)),
-        tuple(named(module)) if "django" in text else (),
-        _pages(module) if "streamlit" in text or "use_pages" in text else ("", False),
-    )
 
 
 def _pages(module: ast.Module) -> tuple[str, bool]:

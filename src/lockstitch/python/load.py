@@ -1,6 +1,5 @@
 """Finds the project and reads its pyproject.toml once, at the edge."""
 
-import re
 import shlex
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
@@ -8,13 +7,14 @@ from typing import Any
 
 from lockstitch import files
 from lockstitch.errors import LockstitchError, raise_all
+from lockstitch.patterns import regex
 from lockstitch.python import size
 from lockstitch.python.model import ImageSpec, Project, ServiceSpec, StackSpec, TargetSpec
 from lockstitch.python.names import normal
 from lockstitch.python.settings import conform, problem
 from lockstitch.python.tables import Table, parse_toml, table
 
-_CPYTHON = re.compile(r"cpython:(3\.\d{1,2})")
+_CPYTHON = regex(r"cpython:(3\.\d{1,2})")
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")  # that a base of ours has
 _DEBIAN = {"3.11": "debian:bookworm", "3.13": "debian:trixie"}  # the Python of each release
 # What projects have that know no pyproject.toml: `lockstitch init` reads each of them.

@@ -1,15 +1,15 @@
 """Names and versions as Python's packaging specifications compare them."""
 
 import functools
-import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from lockstitch.patterns import regex
 from lockstitch.resources import load_table
 
 PKG_RESOURCES: Final = "setuptools<81"  # the last that have the module
-_SEPARATORS = re.compile(r"[-_.]+")
-_NAME = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)")
+_SEPARATORS = regex(r"[-_.]+")
+_NAME = regex(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)")
 
 
 def normal(name: str) -> str:

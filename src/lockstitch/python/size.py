@@ -2,8 +2,10 @@
 
 import re
 
+from lockstitch.patterns import regex
+
 _UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9}
-_FORM = re.compile(r"(\d+(?:\.\d+)?)\s*([KMG]?B)", re.IGNORECASE)
+_FORM = regex(r"(\d+(?:\.\d+)?)\s*([KMG]?B)", re.IGNORECASE)
 
 
 def parse(text: str) -> int | None:

@@ -13,9 +13,9 @@ from lockstitch.errors import LockstitchError, nearest, raise_all
 from lockstitch.patterns import regex
 
 T = TypeVar("T")
-_LINE = re.compile(r"at line (\d+)")
+_LINE = regex(r"at line (\d+)")
 # Comments, texts, brackets, and the beginning of a line with a key or a table.
-_TOKEN = re.compile(
+_TOKEN = regex(
     r"""#[^\n]*|\"{3}(?:[^\\]|\\.)*?\"{3}|'{3}.*?'{3}|\"{3}|'{3}|"(?:[^"\\\n]|\\.)*"|'[^'\n]*'"""
     r"""|[\[\]{}]|\n[ \t]*(?=[\w.-]+[ \t]*=|\[+[\w. -]+\]+[ \t]*(?:\#[^\n]*)?(?:\n|$))""",
     re.DOTALL,

@@ -10,16 +10,17 @@ from lockstitch.lock.sbom import Component, PackageFacts
 from lockstitch.net.download import Download, Fetcher
 from lockstitch.oci.layer import LayerFacts
 from lockstitch.oci.registry.client import Client
+from lockstitch.patterns import regex
 from lockstitch.progress import Reporter
 from lockstitch.python.tables import Table
 from lockstitch.python.target import Target
 from lockstitch.store import Store
 from lockstitch.values import field, frozen
 
-_ANY: Final = re.compile(r".+")
-STAMP: Final = re.compile(r"\d{8}T\d{6}Z")  # a time, as snapshot archives write it
-PATCH: Final = re.compile(r"3\.\d{1,2}\.\d{1,3}")  # a full version of Python
-PLATFORM: Final = re.compile(r"linux/(?:amd64|arm64)")
+_ANY: Final = regex(r".+")
+STAMP: Final = regex(r"\d{8}T\d{6}Z")  # a time, as snapshot archives write it
+PATCH: Final = regex(r"3\.\d{1,2}\.\d{1,3}")  # a full version of Python
+PLATFORM: Final = regex(r"linux/(?:amd64|arm64)")
 
 
 @frozen

@@ -24,6 +24,7 @@ from lockstitch.net.transport import (
 )
 from lockstitch.oci.reference import DOCKER
 from lockstitch.oci.registry.logins import Known, Logins
+from lockstitch.patterns import regex
 from lockstitch.values import field, frozen
 
 PARALLEL = 6
@@ -35,11 +36,11 @@ _LARGEST_ERROR = 1 << 16  # bytes of an error's body
 _LARGEST_TOKEN = 1 << 20
 _SHOWN = 300  # characters of what an error says
 _UNKNOWN = frozenset({"MANIFEST_UNKNOWN", "NAME_UNKNOWN"})
-_SCHEME = re.compile(r"\s*,?\s*([A-Za-z][A-Za-z0-9-]*)(?:\s+|$|(?=,))")
-_PARAMETER = re.compile(r'\s*,?\s*([A-Za-z_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",]+))')
+_SCHEME = regex(r"\s*,?\s*([A-Za-z][A-Za-z0-9-]*)(?:\s+|$|(?=,))")
+_PARAMETER = regex(r'\s*,?\s*([A-Za-z_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",]+))')
 _LIFE = 60  # seconds that a token lives when its server does not say
 _MARGIN = 10  # seconds before its end at which it is not used any more
-_TOKEN = re.compile(r"[\x21-\x7e]{1,65536}")
+_TOKEN = regex(r"[\x21-\x7e]{1,65536}")
 _CLIENT = "lockstitch"
 
 Scopes = frozenset[str]  # such as `repository:library/python:pull`

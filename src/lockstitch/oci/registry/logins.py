@@ -8,7 +8,6 @@ containers-auth.json(5).
 import base64
 import binascii
 import json
-import re
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,10 +17,11 @@ from lockstitch.digest import parse_json
 from lockstitch.errors import LockstitchError
 from lockstitch.net.credentials import Login
 from lockstitch.oci.reference import DOCKER
+from lockstitch.patterns import regex
 from lockstitch.values import field, frozen
 
 _DOCKER_KEY = f"https://index.{DOCKER}/v1/"  # how Docker writes its own registry into its file
-_HELPER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_HELPER = regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _LONGEST = 1 << 20
 _TOKEN_USER = "<token>"  # noqa: S105 -- the name under which helpers keep an identity token
 

@@ -1,6 +1,5 @@
 """Reads one repository: manifests by digest and tag, blobs, referrers (distribution spec 1.1)."""
 
-import re
 from collections.abc import Iterator, Mapping
 from functools import partial
 from urllib.parse import urlencode
@@ -14,6 +13,7 @@ from lockstitch.oci.manifest import ACCEPT, Manifest
 from lockstitch.oci.model import INDEX_TYPE, Descriptor, Platform, referrers_tag
 from lockstitch.oci.reference import Reference
 from lockstitch.oci.registry.client import Call, Client, Host, RegistryError, Scopes, pull_scopes
+from lockstitch.patterns import regex
 from lockstitch.store import Store
 
 MOST = 4 << 20  # bytes; registries take no larger one (distribution spec, "Pushing Manifests")
@@ -21,7 +21,7 @@ _PAGES = 100
 _OK, _PARTIAL, _NOT_FOUND, _NO_MORE = 200, 206, 404, 416
 # What registries say that have no such address, besides 404.
 _NO_REFERRERS = frozenset({400, 404, 405, 406})
-_NEXT = re.compile(r'<([^>]*)>\s*;(?:[^,]*;)?\s*rel="?next"?')
+_NEXT = regex(r'<([^>]*)>\s*;(?:[^,]*;)?\s*rel="?next"?')
 
 
 class Repository:

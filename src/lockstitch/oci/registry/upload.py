@@ -1,6 +1,5 @@
 """Sends one blob: mounted, in one piece, or in chunks; resumed after a drop (spec 1.1, "Push")."""
 
-import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from urllib.parse import quote, urlencode
@@ -17,6 +16,7 @@ from lockstitch.oci.registry.client import (
     pull_scopes,
     push_scopes,
 )
+from lockstitch.patterns import regex
 from lockstitch.values import frozen
 
 MOUNTED, SENT = "mounted", "sent"
@@ -28,8 +28,8 @@ _WRONG, _NOT_FOUND, _TOO_LARGE, _RANGE = 400, 404, 413, 416
 # What registries say to a mount that they cannot do, beside 202; and to an upload they forgot.
 _NO_MOUNT = frozenset({400, 401, 403, 404, 405})
 _FORGOTTEN = frozenset({400, 403, 404, 405})
-_SIZE = re.compile(r"[0-9]{1,12}")
-_HELD = re.compile(r"(?:bytes=)?0-([0-9]{1,15})")
+_SIZE = regex(r"[0-9]{1,12}")
+_HELD = regex(r"(?:bytes=)?0-([0-9]{1,15})")
 
 
 @frozen

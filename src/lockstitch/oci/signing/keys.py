@@ -11,12 +11,13 @@ from pathlib import Path
 
 from lockstitch import environ, files, process
 from lockstitch.errors import LockstitchError
+from lockstitch.patterns import regex
 from lockstitch.values import frozen
 
 _PASSWORD = "LOCKSTITCH_KEY_PASSWORD"  # noqa: S105 -- the variable's name
 _INSTALL = "apt-get install -y openssl"
 _MAKE = "openssl ecparam -name prime256v1 -genkey -noout -out lockstitch.key"
-_PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----(.*?)-----END \1-----", re.DOTALL)
+_PEM = regex(r"-----BEGIN ([A-Z0-9 ]+)-----(.*?)-----END \1-----", re.DOTALL)
 # A SubjectPublicKeyInfo up to the point: id-ecPublicKey, prime256v1, uncompressed (RFC 5480).
 _P256 = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d03010703420004")
 _SIZE = len(_P256) + 64

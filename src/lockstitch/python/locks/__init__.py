@@ -1,11 +1,11 @@
 """Locks of Python projects: uv.lock, poetry.lock, PEP 751 and requirements, in one form."""
 
-import re
 from collections.abc import Mapping
 from posixpath import basename
 from typing import Any
 
 from lockstitch.errors import LockstitchError
+from lockstitch.patterns import regex
 from lockstitch.python.locks import poetry, pylock, requirements, uv
 from lockstitch.python.locks.graph import (
     Conflict,
@@ -39,7 +39,7 @@ __all__ = [
     "walk",
 ]
 
-_PYLOCK = re.compile(r"pylock(\.[^.]+)?\.toml")
+_PYLOCK = regex(r"pylock(\.[^.]+)?\.toml")
 _READERS = {
     "uv": uv.read,
     "poetry": poetry.read,

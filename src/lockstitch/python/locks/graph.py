@@ -6,12 +6,13 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from lockstitch.errors import LockstitchError
+from lockstitch.patterns import regex
 from lockstitch.python.names import normal
 from lockstitch.values import field, frozen
 
 _LOCAL = frozenset({"directory", "editable", "path", "virtual"})
 _ALWAYS, _NEVER = 'python_version >= "3"', 'python_version < "3"'
-_EXTRA = re.compile(r'(?<!["\w])extra (==|!=) "([^"]*)"')
+_EXTRA = regex(r'(?<!["\w])extra (==|!=) "([^"]*)"')
 
 Holds = Callable[[str, Collection[str]], bool]  # whether a marker is true with active extras
 

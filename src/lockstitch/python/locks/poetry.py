@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError, raise_all
+from lockstitch.patterns import regex
 from lockstitch.python.locks.graph import (
     Dependency,
     File,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 _MAIN = "main"
 _LOCK = "poetry lock"  # Poetry 2 keeps the versions that are locked
 _WAY_OUT = "lockstitch lock builds one, or pin a version that has a wheel"
-_VERSION = re.compile(r"2\.(\d{1,4})")
+_VERSION = regex(r"2\.(\d{1,4})")
 _PLACES = {"git": "commit", "directory": "folder", "path": "sha256", "url": "sha256"}  # pinned by
 _SOURCES = {"": "registry", "legacy": "registry", "file": "path"}  # the others have our names
 

@@ -8,13 +8,14 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from lockstitch.errors import LockstitchError, raise_all
+from lockstitch.patterns import regex
 from lockstitch.python.locks.graph import Dependency, File, Package, Source
 from lockstitch.python.tables import Table, parse_toml
 from lockstitch.values import replace
 
 _SHA256 = re.compile(r"sha256:[0-9a-f]{64}")
-_UNUSUAL = re.compile(r"[?#]")
-_HEADER = re.compile(r"^\[\[packages?\]\]", re.MULTILINE)
+_UNUSUAL = regex(r"[?#]")
+_HEADER = regex(r"^\[\[packages?\]\]", re.MULTILINE)
 
 
 class Reading:

@@ -1,6 +1,5 @@
 """A CPython base as lockstitch.lock has it: packages of Debian, and one archive by hash."""
 
-import re
 from collections.abc import Mapping
 from typing import ClassVar, Final
 from urllib.parse import urlsplit
@@ -12,16 +11,17 @@ from lockstitch.lock.bases.base import Base, read_digest, read_text
 from lockstitch.lock.bases.debian import base as debian
 from lockstitch.lock.sbom import NO_FACTS, Component, PackageFacts, purl
 from lockstitch.net.download import Download
+from lockstitch.patterns import regex
 from lockstitch.python.tables import Table
 from lockstitch.python.target import Target
 from lockstitch.values import frozen
 
 RELEASE: Final = "bookworm"  # whose C library the archives stand on; they need glibc 2.17
 _MINORS = ("3.10", "3.11", "3.12", "3.13", "3.14")
-_NAME = re.compile(r"cpython:(?P<minor>3\.\d{1,2})(?P<patch>\.\d{1,3})?(?P<threads>t?)")
+_NAME = regex(r"cpython:(?P<minor>3\.\d{1,2})(?P<patch>\.\d{1,3})?(?P<threads>t?)")
 _RELEASES = "/releases/download/"  # what a mirror stands in for, up to here
-_PROOFS: Final = re.compile(r"SHA256SUMS|sha256|first-use")
-_WORD: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+-]{0,60}")
+_PROOFS: Final = regex(r"SHA256SUMS|sha256|first-use")
+_WORD: Final = regex(r"[A-Za-z0-9][A-Za-z0-9 ._+-]{0,60}")
 
 
 @frozen

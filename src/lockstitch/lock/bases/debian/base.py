@@ -1,6 +1,5 @@
 """A Debian base as lockstitch.lock has it: the packages, and where they come from."""
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
@@ -19,18 +18,19 @@ from lockstitch.lock.bases.debian import mirror as mirrors
 from lockstitch.lock.sbom import NO_FACTS, Component, PackageFacts, purl
 from lockstitch.net.download import Download
 from lockstitch.oci.layer import LayerFacts
+from lockstitch.patterns import regex
 from lockstitch.python.tables import Table
 from lockstitch.python.target import Target
 from lockstitch.values import field, frozen, replace
 
-_GLIBC = re.compile(r"2\.\d{1,3}")
+_GLIBC = regex(r"2\.\d{1,3}")
 # What Debian policy 5.6.1 and 5.6.12 allow. Nothing here can leave a folder or a URL's path.
 _FORMS = {
-    "name": re.compile(r"[a-z0-9][a-z0-9+.-]+"),
-    "version": re.compile(r"[0-9A-Za-z.+~:-]+"),
-    "architecture": re.compile(r"[a-z0-9-]+"),
-    "archive": re.compile("|".join(mirrors.ARCHIVES)),
-    "path": re.compile(r"(?:[0-9A-Za-z+_~][0-9A-Za-z+._~-]*/)*[0-9A-Za-z+_~][0-9A-Za-z+._~-]*"),
+    "name": regex(r"[a-z0-9][a-z0-9+.-]+"),
+    "version": regex(r"[0-9A-Za-z.+~:-]+"),
+    "architecture": regex(r"[a-z0-9-]+"),
+    "archive": regex("|".join(mirrors.ARCHIVES)),
+    "path": regex(r"(?:[0-9A-Za-z+_~][0-9A-Za-z+._~-]*/)*[0-9A-Za-z+_~][0-9A-Za-z+._~-]*"),
 }
 
 

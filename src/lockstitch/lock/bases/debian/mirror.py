@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from lockstitch import environ, files
 from lockstitch.errors import LockstitchError
 from lockstitch.headers import fields_of
+from lockstitch.patterns import regex
 from lockstitch.values import frozen
 
 ARCHIVES: Final = ("debian", "debian-security")
@@ -16,7 +17,7 @@ _HINT = (
     "set LOCKSTITCH_DEBIAN_MIRROR to the root of a mirror's `debian` archive, "
     "the folder that holds `dists` and `pool`"
 )
-_LINE = re.compile(r"deb\s+(?:\[[^\]]*\]\s*)?(?P<uri>\S+)\s+(?P<suite>\S+)\s+(?P<rest>.+)")
+_LINE = regex(r"deb\s+(?:\[[^\]]*\]\s*)?(?P<uri>\S+)\s+(?P<suite>\S+)\s+(?P<rest>.+)")
 
 
 @frozen

@@ -1,6 +1,5 @@
 """A base from a registry as lockstitch.lock has it: enough to build on without its layers."""
 
-import re
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
@@ -19,6 +18,7 @@ from lockstitch.lock.sbom import Component, PackageFacts, purl
 from lockstitch.net.download import Download
 from lockstitch.oci.layer import LayerFacts, oci_type
 from lockstitch.oci.reference import Reference
+from lockstitch.patterns import regex
 from lockstitch.python.tables import Table
 from lockstitch.python.target import Target
 from lockstitch.values import field, frozen
@@ -29,22 +29,22 @@ _PATH = r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._+@~-]+)+"  # what a pyvenv.cfg and a
 _TEXTS = {
     "snapshot": STAMP,
     "python": PATCH,
-    "program": re.compile(_PATH),
-    "glibc": re.compile(r"(?:2\.\d{1,3})?"),
-    "musl": re.compile(r"(?:1\.\d{1,2})?"),
-    "certificates": re.compile(f"(?:{_PATH})?"),
-    "distribution": re.compile(r"[A-Za-z0-9._-]*"),
-    "user": re.compile(r"[A-Za-z0-9._:-]*"),
+    "program": regex(_PATH),
+    "glibc": regex(r"(?:2\.\d{1,3})?"),
+    "musl": regex(r"(?:1\.\d{1,2})?"),
+    "certificates": regex(f"(?:{_PATH})?"),
+    "distribution": regex(r"[A-Za-z0-9._-]*"),
+    "user": regex(r"[A-Za-z0-9._:-]*"),
 }
 _RESETS = frozenset({"entrypoint", "healthcheck"})
 _MOST = 1 << 50
 _KEYS = ("kind", "name", "version", "architecture", "licence")  # of a package
 # What Debian and Alpine allow; nothing here can leave a purl or a line of a terminal.
 _FORMS = {
-    "kind": re.compile(r"deb|apk"),
-    "name": re.compile(r"[A-Za-z0-9._][A-Za-z0-9+._-]*"),
-    "version": re.compile(r"[0-9A-Za-z.+~:_-]+"),
-    "architecture": re.compile(r"[A-Za-z0-9_-]*"),
+    "kind": regex(r"deb|apk"),
+    "name": regex(r"[A-Za-z0-9._][A-Za-z0-9+._-]*"),
+    "version": regex(r"[0-9A-Za-z.+~:_-]+"),
+    "architecture": regex(r"[A-Za-z0-9_-]*"),
 }
 
 FILES = "registry-files"  # the kind of store record of a base's libraries and programs
