@@ -11,8 +11,6 @@ from functools import cached_property
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, dataclass_transform
 
-__all__ = ["Problem", "field", "fields_of", "frozen", "ordered", "positional", "replace"]
-
 _Value = TypeVar("_Value")
 _NONE = object()
 _USUAL = {"default": _NONE, "default_factory": _NONE, "init": True, "repr": True, "compare": True}
@@ -23,7 +21,8 @@ class _Field(SimpleNamespace):
 
 
 if TYPE_CHECKING:
-    from dataclasses import field, replace
+    from dataclasses import field as field  # noqa: PLC0414 -- for others to import
+    from dataclasses import replace as replace  # noqa: PLC0414 -- the same
 else:
 
     def field(**stated: Any) -> _Field:
