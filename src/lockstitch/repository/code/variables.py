@@ -5,6 +5,7 @@ field of pydantic's settings where the file makes them.
 """
 
 import ast
+import re
 from collections.abc import Iterator
 
 from lockstitch.repository.code.applications import Code, dotted
@@ -58,16 +59,88 @@ def arguments_of(code: Code) -> list[str]:
     Those that it takes from `sys.argv` unasked are called by what they are assigned to.
     """
     needed: list[str] = [*_argv(code, code.tree)]
-    for call in (node for node in code.nodes if isinstance(node, ast.Call)):
-        names = [str(n) for arg in call.args if (n := getattr(arg, "value", None))]
-        called = dotted(call.func, code.names).rpartition(".")[2]
-        given = {keyword.arg: getattr(keyword.value, "value", None) for keyword in call.keywords}
-        is_positional = bool(names) and not names[0].startswith("-") and "default" not in given
-        if called in {"add_argument", "option"} and given.get("required") is True:
-            needed.append(next((n for n in names if n.startswith("--")), names[0] if names else ""))
-        elif called in {"add_argument", "argument"} and is_positional:
-            needed += [] if given.get("nargs") in {"?", "*"} else [names[0].upper()]
+    needed += [_needed(node, code) for node in code.nodes if isinstance(node, ast.Call)]
     return [*dict.fromkeys(filter(None, needed))]
+
+
+def _needed(call: ast.Call, code: Code) -> str:
+    """Return the argument that a call of argparse or click says to be needed, or an empty text."""
+    names = [str(n) for arg in call.args if (n := getattr(arg, "value", None))]
+    called = dotted(call.func, code.names).rpartition(".")[2]
+    given = {keyword.arg: getattr(keyword.value, "value", None) for keyword in call.keywords}
+    is_positional = bool(names) and not names[0].startswith("-") and "default" not in given
+    if called in {"add_argument", "option"} and given.get("required") is True:
+        return next((n for n in names if n.startswith("--")), names[0] if names else "")
+    if called in {"add_argument", "argument"} and is_positional:
+        return "" if given.get("nargs") in {"?", "*"} else names[0].upper()
+    return ""
+
+
+def subcommands_of(code: Code) -> list[str]:
+    """Return the words of which one must follow a file, and after which it needs no argument.
+
+    They are the commands of click, typer, argparse, fire and Lightning's client.
+    """
+    if any(name.endswith("LightningCLI") for name in code.calls):
+        return ["fit"]
+    named: dict[str, ast.AST] = {}  # the word to what says its arguments
+    parsers: dict[str, str] = {}
+    for node in code.nodes:
+        match node:
+            case ast.FunctionDef(decorator_list=decorators):
+                for each in decorators:
+                    call = each if isinstance(each, ast.Call) else ast.Call(each, [], [])
+                    if (word := _word(call, node, code)) and "invoke_without" not in ast.dump(each):
+                        named[word] = node
+            case ast.Assign(
+                targets=[ast.Name(id=name)],
+                value=ast.Call(
+                    func=ast.Attribute(attr="add_parser"), args=[ast.Constant(value=str(word)), *_]
+                ),
+            ):
+                parsers[name] = word
+            case ast.Call(args=[ast.Name(id=name)]) if dotted(node.func, code.names) == "fire.Fire":
+                classes = (n for n in code.tree.body if isinstance(n, ast.ClassDef))
+                body = next((n.body for n in classes if n.name == name), [])
+                named |= {n.name: n for n in body if isinstance(n, ast.FunctionDef)}
+    typer = any(name.startswith("typer") for name in code.names.values())
+    if typer and len(named) == 1:
+        return []  # which has no word of its own
+    words = [word for word, node in named.items() if word[:1] != "_" and not _demands(node, code)]
+    needing = {
+        node.func.value.id
+        for node in code.nodes
+        if isinstance(node, ast.Call)
+        if isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name)
+        if _needed(node, code)
+    }
+    return [*words, *(word for name, word in parsers.items() if name not in needing)]
+
+
+def _word(call: ast.Call, function: ast.FunctionDef, code: Code) -> str:
+    """Return the word of a command of click or typer that a decorator makes of a function."""
+    if not isinstance(call.func, ast.Attribute) or call.func.attr != "command":
+        return ""
+    if dotted(call.func, code.names) == "click.command":
+        return ""
+    given = [*call.args, *(k.value for k in call.keywords if k.arg == "name")]
+    name = getattr(given[0], "value", None) if given else None
+    bare = re.sub(r"_(?:command|cmd|group|grp)$", "", function.name) if not name else ""
+    return name if isinstance(name, str) else bare.replace("_", "-").lower()
+
+
+def _demands(node: ast.AST, code: Code) -> bool:
+    """Return whether a command cannot run without arguments."""
+    if not isinstance(node, ast.FunctionDef):
+        return False
+    calls = [each for each in node.decorator_list if isinstance(each, ast.Call)]
+    if any(_needed(each, code) for each in calls):
+        return True
+    options = {dotted(each.func, code.names).rpartition(".")[2] for each in calls}
+    names = [each.arg for each in node.args.args if each.arg not in {"self", "ctx", "context"}]
+    without = names[: len(names) - len(node.args.defaults)]
+    ellipsis = any("Ellipsis" in ast.dump(each) for each in node.args.defaults)
+    return ellipsis or (bool(without) and not options & {"option", "argument", "pass_context"})
 
 
 def _settings(code: Code) -> Iterator[tuple[str, int]]:

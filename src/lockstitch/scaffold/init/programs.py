@@ -22,7 +22,7 @@ from lockstitch.repository.code.applications import (
     is_local,
 )
 from lockstitch.repository.code.opened import Opened
-from lockstitch.repository.code.variables import arguments_of
+from lockstitch.repository.code.variables import arguments_of, subcommands_of
 from lockstitch.repository.files import Repository, open_repository
 from lockstitch.scaffold.init import eras, said, tables
 from lockstitch.scaffold.init.facts import Facts
@@ -72,8 +72,10 @@ _SCRIPTS = (
 _REQUIRED = re.compile(
     r"required=True|add_argument\(\s*[\"']\w|sys\.argv\[[1-9]|click\.argument"
     r"|typer\.Argument\(\.\.\.|\.group\(|add_subparsers\(|LightningCLI\(|mark_flags?_as_required"
+    r"|fire\.Fire\("
     r"|(?s:\.command\(.*\.command\()"
 )
+_CONFIG = re.compile(r"(?:configs?/)?(?:config|default|base|train|fit)\.ya?ml")  # of Lightning
 # A script that is there to be copied, by its name.
 _SAMPLE = re.compile(r"(?:^|_)(?:templates?|samples?|examples?|boilerplate|skeleton)(?:_|$)")
 # Folders of what keeps the repository itself in order.
@@ -121,6 +123,12 @@ _ENV: Mapping[str, Mapping[str, str]] = {
     "ray": {"HOME": "/tmp"},  # noqa: S108 -- in a container
     "chainlit": {"CHAINLIT_APP_ROOT": "/tmp"},  # noqa: S108 -- in a container
 }
+_OF_JUPYTER = {  # folders that IPython and Jupyter write to
+    "IPYTHONDIR": "/tmp/ipython",  # noqa: S108 -- in a container
+    "JUPYTER_RUNTIME_DIR": "/tmp/jupyter",  # noqa: S108 -- in a container
+    "MPLCONFIGDIR": "/tmp/matplotlib",  # noqa: S108 -- in a container
+}
+_PARAMETERS = frozenset({"-p", "--parameters", "-r", "--parameters_raw", "-y", "--parameters_yaml"})
 _STARTED = frozenset({"uvicorn", "gunicorn", "hypercorn", "flask", "streamlit", "celery"})
 # An address of gunicorn, or a file of settings that may have one.
 _BINDS = re.compile(r"-b|--bind\b|-c|--config\b")
@@ -235,7 +243,7 @@ def find(facts: Facts, python: str) -> Found:
         tree = Tree(
             frozenset(codes), lambda name: texts.get(name) or repo.text(name), version, installed
         )
-        programs, finder.others = _notebooks([n for n in texts if n in codes])
+        programs, finder.others = finder.notebooks([n for n in texts if n in codes])
     return Found(
         repo=repo,
         codes=codes,
@@ -245,34 +253,6 @@ def find(facts: Facts, python: str) -> Found:
         others=tuple(finder.others),
         notes=tuple(finder.notes),
     )
-
-
-def _notebooks(names: Sequence[str]) -> tuple[list[Program], list[Program]]:
-    """Return the notebook that an image runs, the likeliest, and the others.
-
-    IPython runs one without a server, in the notebook's folder, as Jupyter does.
-    """
-
-    def rank(name: str) -> tuple[int, str]:
-        stem = posixpath.basename(name).removesuffix(".ipynb").lower()
-        words = re.sub(r"^\d+[\s._-]*|[\s._-]*\d*$", "", re.sub(r"[\s.-]+", "_", stem))
-        places = [n for n, (pattern, _) in enumerate(_SCRIPTS) if pattern.fullmatch(words)]
-        return min(places, default=len(_SCRIPTS)), name
-
-    found = [
-        Program(
-            image="notebook",
-            kind="notebook",
-            path=name,
-            command=("ipython", posixpath.basename(name)),
-            reason=f"{name}:1: a notebook, as there is no other program",
-            env={"IPYTHONDIR": "/tmp/ipython", "MPLCONFIGDIR": "/tmp/matplotlib"},  # noqa: S108 -- in a container
-            needs={"ipython": "ipython", "nbformat": "nbformat"},
-            workdir=posixpath.dirname(name),
-        )
-        for name in sorted(names, key=rank)
-    ]
-    return found[:1], found[1:]
 
 
 def shell_lines(repo: Repository, program: Program) -> Iterator[str]:
@@ -356,6 +336,51 @@ class _Finder:
         used = {p.path for p in found.values()}
         self.others = [p for p in scripts if p.path not in used]
         return [found[name] for name in sorted(found, key=lambda n: (n != _TRAIN, n))]
+
+    def notebooks(self, names: Sequence[str]) -> tuple[list[Program], list[Program]]:
+        """Return the notebook that an image runs, the likeliest, and the others.
+
+        IPython runs one without a server, in the notebook's folder, as Jupyter does; papermill one
+        that is given parameters.
+        """
+        told: dict[str, Said] = {}
+        for each in self._said:
+            paths = (posixpath.normpath(posixpath.join(each.folder, word)) for word in each.words)
+            for path in [path for path in paths if path in names][:1]:
+                told.setdefault(path, each)
+
+        def rank(name: str) -> tuple[bool, int, str]:
+            stem = posixpath.basename(name).removesuffix(".ipynb").lower()
+            words = re.sub(r"^\d+[\s._-]*|[\s._-]*\d*$", "", re.sub(r"[\s.-]+", "_", stem))
+            return name not in told, _place_of(words), name
+
+        found = []
+        for name in sorted(names, key=rank):
+            base = posixpath.basename(name)
+            hint = told.get(name)
+            given = hint.words if hint is not None and hint.words[0] == "papermill" else ()
+            at = next((n for n, word in enumerate(given) if word in _PARAMETERS), len(given))
+            words: tuple[str, ...] = ("ipython", base)
+            needs = {"ipython": "ipython", "nbformat": "nbformat"}
+            reason = f"{name}:1: a notebook, as there is no other program"
+            if hint is not None and at < len(given):
+                options = [o for o in given[at:] if o not in {"-k", "--kernel"}]
+                words = ("papermill", base, "/tmp/out.ipynb", "--log-output", *options)  # noqa: S108 -- in a container
+                needs = {"papermill": "papermill", "ipykernel": "ipykernel"}
+                reason = f"{name}:1: a notebook; its parameters are of {hint.source}"
+            found.append(
+                Program(
+                    image="notebook",
+                    kind="notebook",
+                    path=name,
+                    command=words,
+                    reason=reason,
+                    env=_OF_JUPYTER,
+                    needs=needs,
+                    workdir=posixpath.dirname(name),
+                )
+            )
+        return found[:1], found[1:]
 
     def _starter(self, trainer: Program, scripts: Sequence[Program]) -> Program:
         """Return the script that is said to be started and that imports a training, or that."""
@@ -987,14 +1012,8 @@ class _Finder:
             ):
                 continue
             hints = [s for s in self._said if self._points(s, path)]
-            place, image = next(
-                (
-                    (n, image)
-                    for n, (pattern, image) in enumerate(_SCRIPTS)
-                    if pattern.fullmatch(stem)
-                ),
-                (len(_SCRIPTS), "app"),
-            )
+            place = _place_of(stem)
+            image = _SCRIPTS[place][1] if place < len(_SCRIPTS) else "app"
             if place == len(_SCRIPTS) and code.has_main and _starts_training(code):
                 place, image = 2, _TRAIN
             is_script = code.has_main or code.is_script
@@ -1081,7 +1100,13 @@ class _Finder:
             sure = sure or "mlproject" in hint.source.lower()
             if given and usable and (sure or required):
                 return tuple(given), hint.source
-        return (), ""
+        words = subcommands_of(self._codes[path]) if path in self._codes else []
+        word = min(words, key=_place_of, default="")
+        more: tuple[str, ...] = ()
+        if word == "fit" and "LightningCLI" in text:
+            config = next((n for n in self._repo.every_name if _CONFIG.fullmatch(n)), "")
+            more = ("--config", config) if config else ()
+        return ((word, *more), f"{path}, one of {', '.join(words)}") if word else ((), "")
 
     def _file_of(self, words: Sequence[str], env: Mapping[str, str], workdir: str = "") -> str:
         """Return the file of the repository that a command begins with, or an empty text."""
@@ -1105,6 +1130,13 @@ class _Finder:
                 if path in self._codes:
                     return path
         return ""
+
+
+def _place_of(word: str) -> int:
+    """Return how likely a word is the name of what an image does, the least being the best."""
+    stem = word.replace("-", "_")
+    places = (n for n, (pattern, _) in enumerate(_SCRIPTS) if pattern.fullmatch(stem))
+    return next(places, len(_SCRIPTS))
 
 
 def _begun(path: str, hints: Sequence[Said]) -> str:

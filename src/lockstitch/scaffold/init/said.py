@@ -59,6 +59,7 @@ _STARTERS = frozenset(
     }
     | {"bentoml", "chainlit", "panel", "sanic", "litestar", "daphne", "granian", "serve"}
     | {"waitress-serve", "torchrun", "accelerate", "dash", "rq", "arq", "dramatiq", "mlflow"}
+    | {"papermill", "jupyter"}
 )
 _OURS = re.compile(  # variables of a Dockerfile that say nothing to a program
     r"(?:PIP|POETRY|UV|CONDA|PDM|DEBIAN|APT|BUILD)_.*|PATH|LANG|LC_ALL|TZ|HOME|PYTHONUNBUFFERED"
@@ -752,7 +753,7 @@ def _entered(repo: Repository, folder: str, name: str) -> str:
 def _prose(repo: Repository, own: AbstractSet[str]) -> Iterator[Said]:
     """Yield the commands of fenced blocks of the README, and of `run:` in CI."""
     for name in ("README.md", "readme.md", "Readme.md", "README.rst", "docs/README.md"):
-        fenced, folder = False, ""
+        fenced, folder, inline = False, "", []
         for number, line in enumerate(repo.lines(name), 1):
             text = line.strip().lstrip("$>").strip()
             if line.strip().startswith(("```", "~~~")):
@@ -760,12 +761,14 @@ def _prose(repo: Repository, own: AbstractSet[str]) -> Iterator[Said]:
             elif line.startswith("#") and not fenced:
                 folder = ""
             elif not (fenced or line.startswith("    ")):
-                continue
+                inline += [(number, code) for code in re.findall(r"`([^`]+)`", line)]
             elif match := re.fullmatch(r"cd\s+([\w./-]+)", text):
                 folder = _entered(repo, folder, match[1])
             else:
                 inside = f"cd {folder} && {text}" if folder else text
                 yield from _of_text(name, number, inside, "", own)
+        for number, code in inline:
+            yield from _of_text(name, number, code, "", own)
     for name in repo.every_name:
         if re.fullmatch(r"\.github/workflows/[^/]+\.ya?ml|\.gitlab-ci\.yml", name):
             for number, line in enumerate(repo.lines(name), 1):

@@ -3,7 +3,7 @@
 import pytest
 
 from lockstitch.repository.code.applications import code_of
-from lockstitch.repository.code.variables import arguments_of, variables_of
+from lockstitch.repository.code.variables import arguments_of, subcommands_of, variables_of
 
 SETTINGS = "from pydantic_settings import BaseSettings\nclass S(BaseSettings):\n"
 
@@ -83,3 +83,51 @@ def test_arguments_that_are_taken_unasked(text: str, names: list[str]) -> None:
     code = code_of("a.py", text)
     assert code is not None
     assert arguments_of(code) == names
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            (
+                "import click\n@click.group()\ndef cli(): ...\n"
+                "@cli.command()\ndef make_data(): ...\n"
+                "@cli.command('fit')\n@click.option('--n', default=1)\ndef f(n): ...\n"
+                "@cli.command()\n@click.argument('path')\ndef predict(path): ...\n"
+                "@cli.command()\ndef train_cmd(): ...\n"
+            ),
+            ["make-data", "fit", "train"],
+        ),
+        ("import click\n@click.command()\ndef main(): ...\n", []),
+        (
+            (
+                "import typer\napp = typer.Typer()\n@app.command()\ndef train(n: int = 1): ...\n"
+                "@app.command(name='score')\ndef f(path: str): ...\n@app.command()\n"
+                "def check(path: str = typer.Option(...)): ...\n"
+            ),
+            ["train"],
+        ),
+        ("import typer\napp = typer.Typer()\n@app.command()\ndef train(): ...\n", []),
+        (
+            (
+                "import argparse\np = argparse.ArgumentParser()\ns = p.add_subparsers()\n"
+                "a = s.add_parser('train')\na.add_argument('--n', default=1)\n"
+                "b = s.add_parser('score')\nb.add_argument('--csv', required=True)\n"
+            ),
+            ["train"],
+        ),
+        (
+            (
+                "import fire\nclass App:\n    def __init__(self): ...\n"
+                "    def train(self, n=1): ...\n"
+                "    def score(self, csv): ...\nfire.Fire(App)\n"
+            ),
+            ["train"],
+        ),
+        ("from lightning.pytorch.cli import LightningCLI\nLightningCLI(Net)\n", ["fit"]),
+    ],
+)
+def test_the_words_of_which_one_must_follow_a_file(text: str, words: list[str]) -> None:
+    code = code_of("a.py", text)
+    assert code is not None
+    assert subcommands_of(code) == words

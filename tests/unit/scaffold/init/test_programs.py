@@ -1302,3 +1302,31 @@ def test_a_model_that_is_written_elsewhere_is_said_with_the_copy_to_make(tmp_pat
         "lockstitch run train, then cp m.pkl api/m.pkl, and `api/m.pkl` into the `include` of "
         "`serve`"
     ) in notes
+
+
+def test_lightnings_client_fits_by_the_settings_that_are_there(tmp_path: Path) -> None:
+    texts = {
+        "main.py": (
+            "from lightning.pytorch.cli import LightningCLI\n"
+            "if __name__ == '__main__':\n    LightningCLI()\n"
+        ),
+        "configs/config.yaml": "trainer:\n  max_epochs: 1\n",
+    }
+    images, _ = planned(tmp_path, texts)
+    assert images["app"]["command"] == [
+        *("python", "main.py", "fit", "--config", "configs/config.yaml")
+    ]
+    assert "configs/**" in images["app"]["include"]
+
+
+def test_the_notebook_that_the_readme_runs_is_the_one(tmp_path: Path) -> None:
+    cell = '{"cells": [{"cell_type": "code", "source": ["print(1)"]}]}'
+    texts = {
+        "train.ipynb": cell,
+        "b/analysis.ipynb": cell,
+        "README.md": "Run `jupyter nbconvert --to notebook --execute b/analysis.ipynb`.\n",
+    }
+    images, _ = planned(tmp_path, texts)
+    assert (images["notebook"]["workdir"], images["notebook"]["command"]) == (
+        *("b", ["ipython", "analysis.ipynb"]),
+    )
