@@ -71,7 +71,9 @@ def _of_image(image: StoredImage, store: Store) -> Fingerprint:
     for site in _sites(files, variables):
         for package in _installed(files, site):
             installed.setdefault(package.name, package)
-    system = _system(files)
+    names = sorted(path for path in files if path.startswith("var/lib/dpkg/status"))
+    texts = [_text(files, path) for path in names if not path.endswith(".md5sums")]
+    system = {**script.dpkg("\n\n".join(texts)), **script.apk(_text(files, "lib/apk/db/installed"))}
     packages = []
     for package in installed.values():
         needs = sorted({need for need in package.document["needs"] if need in installed})
@@ -153,12 +155,6 @@ def _blas(installed: Iterable[_Installed]) -> Iterator[Blas]:
 
 
 # --- the base
-
-
-def _system(files: Files) -> dict[str, str]:
-    names = sorted(path for path in files if path.startswith("var/lib/dpkg/status"))
-    texts = [_text(files, path) for path in names if not path.endswith(".md5sums")]
-    return {**script.dpkg("\n\n".join(texts)), **script.apk(_text(files, "lib/apk/db/installed"))}
 
 
 def _python(files: Files, system: Mapping[str, str], sites: list[str]) -> Python | None:

@@ -86,17 +86,14 @@ class InheritedLayers:
         if layers:
             from lockstitch.lock.bases.registry.pin import fetch
 
-            fetch(layers, self._repository(base), self._store, self._progress)
+            reference = Reference.parse(base.name)
+            if reference.name not in self._repositories:
+                self._repositories[reference.name] = Repository(self._client, reference)
+            fetch(layers, self._repositories[reference.name], self._store, self._progress)
 
     def path(self, layer: LayerFacts) -> Path:
         """Return where the store has a layer, or would have it."""
         return self._store.path(layer.digest)
-
-    def _repository(self, base: Base) -> Repository:
-        reference = Reference.parse(base.name)
-        if reference.name not in self._repositories:
-            self._repositories[reference.name] = Repository(self._client, reference)
-        return self._repositories[reference.name]
 
 
 @positional

@@ -60,7 +60,10 @@ def build(
             return _of_record(known)
     built = _edited(project, requirements, store, own)
     if built is None:
-        built = _from_backend(project, requirements, store)
+        minor = f"{sys.version_info.major}.{sys.version_info.minor}"
+        built = sources.in_environment(
+            requirements, minor, project.root, store, lambda python: _built(python, project, store)
+        )
         if built and _keeps_last(project):
             now = OwnFiles(project).listed()  # with what the backend has left there
             last = edited_wheel.last(store.path(built.digest), now, since)
@@ -118,20 +121,14 @@ def _edited(
     return built
 
 
-def _from_backend(
-    project: Project, requirements: tuple[str, ...], store: Store
-) -> ProjectWheel | None:
-    minor = f"{sys.version_info.major}.{sys.version_info.minor}"
-    return sources.in_environment(
-        requirements, minor, project.root, store, lambda python: _built(python, project, store)
-    )
-
-
 def _built(python: Path, project: Project, store: Store) -> ProjectWheel | None:
     with tempfile.TemporaryDirectory() as folder:
         try:
+            uv: str | Path = process.find_uv()
+            # No isolation: the environment is ours, with exactly what the lock names.
+            words = [uv, "build", "--wheel", "--offline", "--no-build-isolation"]
             process.run(
-                _build_command(python, folder, project.root),
+                [*words, "--python", python, "--out-dir", folder, project.root],
                 env=environ.child(
                     SOURCE_DATE_EPOCH=_EPOCH, PYTHONDONTWRITEBYTECODE="1", VIRTUAL_ENV=None
                 ),
@@ -144,13 +141,6 @@ def _built(python: Path, project: Project, store: Store) -> ProjectWheel | None:
         path = _only_wheel(Path(folder))
         digest = store.put(path.read_bytes())
         return ProjectWheel(filename=path.name, digest=digest, contents=_contents(path, path.name))
-
-
-def _build_command(python: Path, out: str, source: Path) -> list[str | Path]:
-    uv: str | Path = process.find_uv()
-    # No isolation: the environment is ours, with exactly what the lock names.
-    words = [uv, "build", "--wheel", "--offline", "--no-build-isolation"]
-    return [*words, "--python", python, "--out-dir", out, source]
 
 
 # What backends say of a project in which they find nothing to install.

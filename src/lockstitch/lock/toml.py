@@ -1,7 +1,6 @@
 """Writes TOML in canonical form, for a file whose bytes are hashed and reviewed."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TypeGuard
 
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
@@ -18,7 +17,7 @@ def _table(table: Mapping[str, object], path: tuple[str, ...]) -> Iterator[str]:
     for key, value in table.items():
         if isinstance(value, Mapping):
             later.append((key, value, [value]))
-        elif _is_tables(value):
+        elif isinstance(value, list | tuple) and value and isinstance(value[0], Mapping):
             later.append((key, value, list(value)))
         else:
             yield f"{_key(key)} = {_value(value)}"
@@ -29,10 +28,6 @@ def _table(table: Mapping[str, object], path: tuple[str, ...]) -> Iterator[str]:
             yield ""
             yield f"[{name}]" if isinstance(value, Mapping) else f"[[{name}]]"
             yield from _table(each, where)
-
-
-def _is_tables(value: object) -> TypeGuard[Sequence[Mapping[str, object]]]:
-    return isinstance(value, list | tuple) and bool(value) and isinstance(value[0], Mapping)
 
 
 def _key(key: str) -> str:

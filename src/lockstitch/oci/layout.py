@@ -126,7 +126,10 @@ class Layout(LayoutReader):
         # Read-only, since it may be the store's own file under a second name.
         with files.atomic(target, mode=0o444, synced=not self._own) as temporary:
             if isinstance(source, Path) and is_whole(source, facts.digest, facts.size):
-                _link(source, temporary)
+                try:
+                    os.link(source, temporary)
+                except OSError:  # another file system, or one without hard links
+                    shutil.copyfile(source, temporary)
                 return
             with temporary.open("wb") as handle:
                 handle.writelines(checked(layer))
@@ -330,14 +333,6 @@ def _read(path: Path) -> bytes | None:
 
 def _described(image: Image, name: str) -> dict[str, Any]:
     return image.descriptor().document() | {"annotations": {REF: name}}
-
-
-def _link(source: Path, target: Path) -> None:
-    """Let the store's file stand at `target` too, without a copy where that can be."""
-    try:
-        os.link(source, target)
-    except OSError:  # another file system, or one without hard links
-        shutil.copyfile(source, target)
 
 
 def write_docker_archive(image: Image, path: Path, tag: str) -> None:

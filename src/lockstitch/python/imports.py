@@ -440,7 +440,11 @@ class _Reader:
             case ast.ClassDef():
                 for decorator in node.decorator_list:
                     yield from self._calls(decorator, reach=reach)
-                yield from self._class(node, reach=reach)
+                for child in node.body:
+                    if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+                        yield from self._block(child.body, reach=_possible(reach))
+                    else:
+                        yield from self._statement(child, reach=reach)
             case ast.FunctionDef() | ast.AsyncFunctionDef():
                 for decorator in node.decorator_list:
                     yield from self._calls(decorator, reach=reach)
@@ -448,13 +452,6 @@ class _Reader:
                     yield from self._block(node.body, reach=_possible(reach))
             case _:
                 yield from self._calls(node, reach=reach)
-
-    def _class(self, node: ast.ClassDef, *, reach: Reach) -> Iterator[_Statement]:
-        for child in node.body:
-            if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
-                yield from self._block(child.body, reach=_possible(reach))
-            else:
-                yield from self._statement(child, reach=reach)
 
     def _calls(self, node: ast.AST, *, reach: Reach) -> Iterator[_Statement]:
         """Yield the imports that calls in an expression make: by name, or of a function here."""

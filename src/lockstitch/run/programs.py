@@ -124,7 +124,9 @@ def watched(command: Command, project: Project, image: ImageSpec) -> int:
         while True:
             running = process.attach(command.words, cwd=command.cwd, env=command.env)
             changed = _until(running, signals, project, image, seen)
-            code = _ended(running)
+            if running.poll() is None:
+                process.stop(running, patience=_PATIENCE)
+            code = _code(running.returncode)
             if signals:
                 return code
             now = _signature(project, image)
@@ -161,13 +163,6 @@ def _wait_for_change(
             return now
         clock.sleep(_POLL)
     return seen
-
-
-def _ended(running: process.Running) -> int:
-    """Ask the program to finish its work, wait, and return its exit code."""
-    if running.poll() is None:
-        process.stop(running, patience=_PATIENCE)
-    return _code(running.returncode)
 
 
 def _code(returncode: int) -> int:

@@ -17,7 +17,7 @@ from lockstitch.oci.layout import Layout
 from lockstitch.oci.model import Image
 from lockstitch.progress import Reporter
 from lockstitch.python.load import load
-from lockstitch.python.model import ImageSpec, Project
+from lockstitch.python.model import Project
 from lockstitch.resources import load_script
 from lockstitch.store import Store
 from lockstitch.values import replace
@@ -46,7 +46,7 @@ def build(
         file.write(replace(lock, files=(), build=(), services=(), rendered=()), project.root)
         make.make(project, store, fetcher, progress)
     builder = Builder(project, file.read(project.root), store, fetcher, progress)
-    specs = [_linked(image) for image in project.images]
+    specs = [replace(image, links=_LINKS.get(image.name, {})) for image in project.images]
     built = builder.build(specs, Layout(project.root / "images", own=True))
     names = [(spec.name, platform) for spec in specs for platform in project.platforms]
     return dict(zip(names, (image.image for image in built), strict=True))
@@ -60,10 +60,6 @@ def locked(lock: Lock, images: dict[tuple[str, str], Image]) -> tuple[LockedServ
     return tuple(
         replace(service, images=digests.get(service.name, {})) for service in lock.services
     )
-
-
-def _linked(image: ImageSpec) -> ImageSpec:
-    return replace(image, links=_LINKS.get(image.name, {}))
 
 
 def _project(project: Project, lock: Lock, store: Store) -> Project:

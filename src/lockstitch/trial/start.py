@@ -160,7 +160,10 @@ def _run(trial: Trial, *, writable: bool) -> tuple[Verdict, list[str]]:
         ran = raised or answered is not None  # until it was stopped here
         code = code if outcome in {"ended", "failed"} and not ran else None
         if code == _REFUSED and output.startswith("enter: "):
-            raise _cannot_enter(output)
+            reason = output.removeprefix("enter: ").strip().splitlines()[0]
+            message = f"this machine cannot enter an image without an engine: {reason}"
+            hint = "run it with an engine: lockstitch run IMAGE --in-image"
+            raise LockstitchError(message, hint=hint)
         verdict = Verdict(
             outcome=outcome,
             seconds=waited,
@@ -391,10 +394,3 @@ def _written(upper: Path) -> Iterator[str]:
             yield f"{inside.rstrip('/')}/{name}"
         if not names and not folders and path != str(upper):
             yield f"{inside.rstrip('/')}/"
-
-
-def _cannot_enter(output: str) -> LockstitchError:
-    reason = output.removeprefix("enter: ").strip().splitlines()[0]
-    message = f"this machine cannot enter an image without an engine: {reason}"
-    hint = "run it with an engine: lockstitch run IMAGE --in-image"
-    return LockstitchError(message, hint=hint)

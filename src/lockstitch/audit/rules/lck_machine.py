@@ -120,7 +120,10 @@ class LCK008(Rule):
             yield self.finding(one.path, one.line, message, hint=hint)
 
     def _untested(self, repo: Repository, first: Pin) -> Iterator[Finding]:
-        tested = _tested(repo)
+        tested = list[Pin]()
+        for path in repo.names:
+            if path.startswith(".github/workflows/") and path.endswith((".yml", ".yaml")):
+                tested += _workflow(path, repo.lines(path))
         if tested and first.minor not in {pin.minor for pin in tested}:
             versions = ", ".join(dict.fromkeys(pin.version for pin in tested))
             message = f"CI has Python {versions}, {first.what} is {first.version}"
@@ -205,15 +208,6 @@ def _trains(built: Built) -> bool:
     words = [program.call.written for program in built.entry.started]
     words += [word for program in built.entry.started for word in program.call.words]
     return any(re.search(r"(?:^|[/_.-])train", word) for word in words)
-
-
-def _tested(repo: Repository) -> list[Pin]:
-    """Return each Python that the workflows of CI name."""
-    pins = []
-    for path in repo.names:
-        if path.startswith(".github/workflows/") and path.endswith((".yml", ".yaml")):
-            pins += list(_workflow(path, repo.lines(path)))
-    return pins
 
 
 def _workflow(path: str, lines: list[str]) -> Iterator[Pin]:

@@ -71,7 +71,7 @@ class PKG001(Rule):
             for mistake in wrong:
                 line = line_of_key(text, *mistake.path) or 1
                 if mistake.text:
-                    line = _below(text, line, mistake.text)
+                    line += line_of_text(text.splitlines()[line - 1 :], mistake.text) - 1
                 yield self.finding(path, line, mistake.message, hint=mistake.hint)
             if not wrong and table(document, "project"):
                 yield from self._validated(repo, path, text)
@@ -102,11 +102,6 @@ class PKG001(Rule):
         if known["message"]:
             message = f"validate-pyproject: {known['message'].rstrip(':')}"
             yield self.finding(path, _line_of_key(text, known["message"]), message)
-
-
-def _below(text: str, line: int, wanted: str) -> int:
-    """Return the line of a quoted text at or below a line, or that line."""
-    return line + line_of_text(text.splitlines()[line - 1 :], wanted) - 1
 
 
 def _line_of_key(text: str, error: str) -> int:
@@ -265,8 +260,11 @@ class PKG005(Rule):
             locked = beside(folder_of(path), "poetry.lock") in repo.name_set
             for move in moved_settings.find(document, text, ruff=ruff, locked=locked):
                 yield self._moved(path, text, move)
-            if not ruff:
-                yield from self._license(path, document, text)
+            if not ruff and table(document, "project", "license"):
+                line = line_of_key(text, "project", "license") or 1
+                message = "a license in a table is deprecated: PEP 639 has an SPDX expression"
+                hint = 'license = "MIT", and license-files = ["LICENSE"]'
+                yield self.finding(path, line, message, hint=hint, severity=Severity.HINT)
 
     def _moved(self, path: str, text: str, move: moved_settings.Move) -> Finding:
         lines = [line_of_key(text, *move.source, key) for key in move.keys]
@@ -284,10 +282,3 @@ class PKG005(Rule):
         else:
             hint = f"move to [{target}]"
         return self.finding(path, min(lines) or 1, message, hint=hint, fix=fix)
-
-    def _license(self, path: str, document: object, text: str) -> Iterator[Finding]:
-        if table(document, "project", "license"):
-            line = line_of_key(text, "project", "license") or 1
-            message = "a license in a table is deprecated: PEP 639 has an SPDX expression"
-            hint = 'license = "MIT", and license-files = ["LICENSE"]'
-            yield self.finding(path, line, message, hint=hint, severity=Severity.HINT)

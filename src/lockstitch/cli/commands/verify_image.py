@@ -69,7 +69,9 @@ def run(options: argparse.Namespace) -> int:
     several = len(findings) > 1
     raise_all([error for finding in findings for error in _errors(finding, several=several)])
     for finding in findings:
-        say(_summary(finding))
+        good = ", ".join(finding.problems)
+        rest = "; ".join(f"{name} not checked: {why}" for name, why in finding.skipped.items())
+        say(f"{finding.platform}: {good} fit{'; ' if rest else ''}{rest}")
     sys.stdout.write(f"{named}\n")
     return 0
 
@@ -79,12 +81,6 @@ def _errors(findings: Findings, *, several: bool) -> Iterator[LockstitchError]:
     for name, texts in findings.problems.items():
         for text in texts:
             yield LockstitchError(f"{where}{name}: {text}", hint=_HINTS[name])
-
-
-def _summary(findings: Findings) -> str:
-    good = ", ".join(findings.problems)
-    rest = "; ".join(f"{name} not checked: {why}" for name, why in findings.skipped.items())
-    return f"{findings.platform}: {good} fit{'; ' if rest else ''}{rest}"
 
 
 def _document(named: Named, findings: Findings) -> dict[str, object]:

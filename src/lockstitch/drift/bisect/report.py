@@ -107,8 +107,15 @@ def _lines(prepared: Prepared, result: Explanation, unseeded: Sequence[str]) -> 
     yield from _table(result)
     yield from _rest(result)
     yield from _confidence(result)
-    yield from _known(sets)
-    yield from _hints(prepared, sets)
+    changes = [change for causes in sets for cause in causes for change in cause.known]
+    if changes:
+        yield "\nknown changes of results between these versions"
+        for change in changes:
+            yield f"  {change.package} {change.version}: {change.what} ({change.source})"
+    parts = [part for causes in sets for cause in causes for part in cause.parts]
+    yield "\nto get either"
+    yield from _typed("A", [(p, p.before) for p in parts], prepared)
+    yield from _typed("B", [(p, p.after) for p in parts], prepared)
 
 
 def _ends(result: Explanation) -> str:
@@ -190,21 +197,6 @@ def _unexplained(prepared: Prepared, result: Explanation, unseeded: Sequence[str
             yield f"the smallest so far that changes it: {_names(result.smallest)}"
         yield "the outcomes are kept: go on with a larger --runs"
     yield from untried(prepared.ends, everything=not scale.differs)
-
-
-def _known(sets: Sequence[Sequence[Cause]]) -> Iterator[str]:
-    changes = [change for causes in sets for cause in causes for change in cause.known]
-    if changes:
-        yield "\nknown changes of results between these versions"
-        for change in changes:
-            yield f"  {change.package} {change.version}: {change.what} ({change.source})"
-
-
-def _hints(prepared: Prepared, sets: Sequence[Sequence[Cause]]) -> Iterator[str]:
-    parts = [part for causes in sets for cause in causes for part in cause.parts]
-    yield "\nto get either"
-    yield from _typed("A", [(p, p.before) for p in parts], prepared)
-    yield from _typed("B", [(p, p.after) for p in parts], prepared)
 
 
 def _typed(side: str, parts: Sequence[tuple[Difference, str]], prepared: Prepared) -> Iterator[str]:

@@ -387,14 +387,11 @@ class Host:
             except TransportError as error:
                 failure = error
         if failure.refused:  # nothing listens there: another try changes nothing
-            raise self._unreachable(failure)
+            message, hint = no_answer(f"https://{self.name}", str(failure))
+            if is_loopback(self.name):
+                hint = f"start the registry on {self.name}, or name another one"
+            raise RegistryError(f"the registry {message}", hint=hint)
         raise self._broken(failure, what)
-
-    def _unreachable(self, error: TransportError) -> RegistryError:
-        message, hint = no_answer(f"https://{self.name}", str(error))
-        if is_loopback(self.name):
-            hint = f"start the registry on {self.name}, or name another one"
-        return RegistryError(f"the registry {message}", hint=hint)
 
     def _authorized(self, url: str, call: Call) -> Answer:
         """Send a request; again with another token when the registry does not take this one."""

@@ -221,7 +221,8 @@ def _pin(line: Line, environment: Mapping[str, str] | None) -> Pinned | None:
     rest = _BUILD_OPTIONS.sub("", HASH.sub("", options)).strip()
     if rest:
         raise line.error(f"`{name}` has an option `{rest:.80}`", line.compile)
-    given = [*HASH.findall(options), *_fragment(requirement.url or "")]
+    match = re.search(r"#(?:.*&)?(sha256)=([0-9A-Fa-f]+)", requirement.url or "")
+    given = [*HASH.findall(options), *([f"{match[1]}:{match[2]}"] if match else [])]
     version, filename = _version(line, requirement)
     return Pinned(
         name=name,
@@ -278,11 +279,6 @@ def _version(line: Line, requirement: "Requirement") -> tuple[str, str]:
     except ValueError as error:
         message = f"`{name}` has no version that can be compared: `{exact[0]:.80}`"
         raise line.error(message, line.compile) from error
-
-
-def _fragment(url: str) -> list[str]:
-    match = re.search(r"#(?:.*&)?(sha256)=([0-9A-Fa-f]+)", url)
-    return [f"{match[1]}:{match[2]}"] if match else []
 
 
 def _hashes(line: Line, name: str, given: Iterable[str]) -> frozenset[Digest]:

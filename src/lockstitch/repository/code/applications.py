@@ -112,7 +112,7 @@ def applications(
             name=application.name,
             factory=application.factory,
             port=port,
-            health=_health(code, application),
+            health=_best(_routes(code, _owners(code, application))),
         )
         for application in dict.fromkeys(listed)
     ]
@@ -373,11 +373,6 @@ def _number(node: ast.expr, constants: Mapping[str, ast.expr], depth: int = 0) -
         case ast.BoolOp(values=[*_, last]):
             return _number(last, constants, depth + 1)
     return 0
-
-
-def _health(code: Code, application: Application) -> str:
-    """Return the route of a GET of the application by which it says that it is well, or ""."""
-    return _best(_routes(code, _owners(code, application)))
 
 
 def health_of_parts(code: Code, codes: Iterable[Code]) -> str:

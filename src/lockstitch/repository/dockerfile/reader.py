@@ -158,9 +158,6 @@ class _Reader:
         if not count:
             complain(0, "the file has no instructions")
         self._close()
-        self._check_sources()
-
-    def _check_sources(self) -> None:
         for copy in (instruction for stage in self.stages for instruction in stage.instructions):
             source = (copy.flag("from") or "") if copy.name == "COPY" else ""
             if source.isdecimal() and int(source[:9]) >= len(self.stages):

@@ -7,7 +7,7 @@ import difflib
 import re
 import stat
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -18,7 +18,7 @@ from lockstitch.python.model import ImageSpec, Project
 from lockstitch.python.tables import parse_toml
 from lockstitch.scaffold.init.decisions import Reason, decide
 from lockstitch.scaffold.init.edit import edit
-from lockstitch.scaffold.init.facts import Facts, read
+from lockstitch.scaffold.init.facts import read
 from lockstitch.scaffold.init.folder import Folder
 from lockstitch.table import first_of
 from lockstitch.values import frozen
@@ -91,7 +91,9 @@ def plan(  # noqa: PLR0913 -- each is an option of the command
         split=split,
         can_fetch=can_fetch,
     )
-    sources = _sources(facts, decisions.reasons)
+    names = ["pyproject.toml"] if facts.document else []
+    names += [*facts.setup.sources, *facts.inputs.used]
+    sources = tuple(dict.fromkeys([*names, *(reason.why[0] for reason in decisions.reasons)]))
     if not sources:
         _refuse_other_code(root)
     edited = edit(facts.text, decisions.tables, "pyproject.toml", force=force)
@@ -107,13 +109,6 @@ def plan(  # noqa: PLR0913 -- each is an option of the command
         sources=sources,
         reasons=decisions.reasons,
     )
-
-
-def _sources(facts: Facts, reasons: Sequence[Reason]) -> tuple[str, ...]:
-    """Return the files that decided something, each once; of an image the program's first line."""
-    names = ["pyproject.toml"] if facts.document else []
-    names += [*facts.setup.sources, *facts.inputs.used]
-    return tuple(dict.fromkeys([*names, *(reason.why[0] for reason in reasons)]))
 
 
 def _change(folder: Folder, name: str, text: str) -> Change | None:

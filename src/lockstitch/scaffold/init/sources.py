@@ -73,7 +73,10 @@ def _take(metadata: SetupMetadata, source: str, key: str, value: object) -> None
     elif key == "extras_require" and isinstance(value, Mapping):
         taken = all(_extra(metadata, source, name, lines) for name, lines in value.items())
     elif key == "entry_points" and isinstance(value, Mapping):
-        taken = _scripts(metadata, value.get("console_scripts", []))
+        usable = _texts(value.get("console_scripts", []))
+        matches = [_SCRIPT.match(line) for line in usable or ()]
+        metadata.scripts |= {match[1]: match[2] for match in matches if match}
+        taken = usable is not None and all(matches)
     if not taken and key == "install_requires":
         metadata.notes.append(
             f"`{source}`: `{key}` cannot be read without running it: "
@@ -98,13 +101,6 @@ def _extra(metadata: SetupMetadata, source: str, name: object, lines: object) ->
         return False
     metadata.extras[name] = _usable(metadata, source, usable)
     return True
-
-
-def _scripts(metadata: SetupMetadata, lines: object) -> bool:
-    usable = _texts(lines)
-    matches = [_SCRIPT.match(line) for line in usable or ()]
-    metadata.scripts |= {match[1]: match[2] for match in matches if match}
-    return usable is not None and all(matches)
 
 
 def _texts(value: object) -> list[str] | None:

@@ -84,7 +84,9 @@ def read(folder: Folder) -> Model:
         ("", ""),
     )
     version = _text(document.root, "mlflow_version")
-    inputs = _inputs(_text(document.root, "signature", "inputs"))
+    value = _json(_text(document.root, "signature", "inputs"))
+    items = value if isinstance(value, list) else []
+    inputs = tuple(item for item in items if isinstance(item, Mapping))
     example, where = _example(folder, document.root, inputs)
     return Model(
         flavors=names,
@@ -166,12 +168,6 @@ def pin(requirements: Sequence[str], name: str) -> str:
 
 
 # --- an example
-
-
-def _inputs(text: str) -> tuple[Mapping[str, Any], ...]:
-    value = _json(text)
-    items = value if isinstance(value, list) else []
-    return tuple(item for item in items if isinstance(item, Mapping))
 
 
 def _json(text: str) -> Any:
