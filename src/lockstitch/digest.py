@@ -86,8 +86,7 @@ def parse_json(data: str | bytes) -> Any:
         for token in _TOKEN.finditer(text):
             depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(token[0], 0)
             if depth > _DEEPEST:
-                message = f"it is nested deeper than {_DEEPEST} levels"
-                raise ValueError(message)
+                raise ValueError(f"it is nested deeper than {_DEEPEST} levels")
     return json.loads(text)
 
 

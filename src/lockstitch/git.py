@@ -278,8 +278,7 @@ def remote_names(url: str, root: Path) -> Mapping[str, str]:
     if done.code != 0:
         lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
         tail = f": {without_login(lines[0])}" if lines else ""
-        message = f"`{without_login(url)}` cannot be asked for its tags{tail}"
-        raise LockstitchError(message)
+        raise LockstitchError(f"`{without_login(url)}` cannot be asked for its tags{tail}")
     branches: dict[str, str] = {}
     tags: dict[str, str] = {}
     for line in sorted(done.stdout.splitlines(), key=lambda line: line.partition("\t")[2]):

@@ -44,8 +44,7 @@ def find(program: str, *, hint: str, outside: Path | None = None) -> Path:
     """Return a program on PATH, not below `outside`; raises LockstitchError with a hint."""
     found = shutil.which(program, path=_path_without(outside) if outside else None)
     if found is None:
-        message = f"`{program}` is not installed"
-        raise LockstitchError(message, hint=hint)
+        raise LockstitchError(f"`{program}` is not installed", hint=hint)
     return Path(found)
 
 

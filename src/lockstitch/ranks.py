@@ -299,8 +299,7 @@ def _wait_for_all(store: Any, rank: int, size: int, timeout: float) -> None:
     while silent := [n for n in range(size) if not store.add(f"lockstitch/ranks/{n}", 0)]:
         if time.monotonic() > deadline:
             named = ", ".join(f"rank {number}" for number in silent)
-            message = f"no answer within {timeout:g} s from {named}"
-            raise RankSilent(message)
+            raise RankSilent(f"no answer within {timeout:g} s from {named}")
         time.sleep(0.1)
 
 
@@ -324,8 +323,7 @@ def _by_socket(size: int, timeout: float) -> list[dict[str, Any]]:
         try:
             answer = _received(stream)
         except (OSError, ValueError) as error:
-            message = f"rank 0 ({address}) did not answer: {error}"
-            raise RankSilent(message) from error
+            raise RankSilent(f"rank 0 ({address}) did not answer: {error}") from error
     if "silent" in answer:
         raise RankSilent(answer["silent"])
     return list(answer["everyone"])
@@ -343,8 +341,7 @@ def _connected(address: str, port: int, deadline: float) -> socket.socket:
             return socket.create_connection((address, port), timeout=5)
         except OSError as error:
             if time.monotonic() > deadline:
-                message = f"rank 0 is not at {address}:{port}: {error}"
-                raise RankSilent(message) from error
+                raise RankSilent(f"rank 0 is not at {address}:{port}: {error}") from error
             time.sleep(0.1)
 
 

@@ -394,8 +394,7 @@ class BlobWriter:
         """Make the blob visible under its digest; LockstitchError when that is not `expected`."""
         digest = self.hasher.digest()
         if expected is not None and digest != expected:
-            message = f"expected `{expected}`, wrote `{digest}` ({self.size} bytes)"
-            raise LockstitchError(message)
+            raise LockstitchError(f"expected `{expected}`, wrote `{digest}` ({self.size} bytes)")
         self.close()
         self._store.adopt(self._path, digest)
         return digest

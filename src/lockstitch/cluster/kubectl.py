@@ -193,8 +193,7 @@ class _Kubectl:
         try:
             document = json.loads(self.call(*words, "--output", "json"))
         except ValueError as error:
-            message = f"`kubectl {' '.join(words)}` printed no JSON"
-            raise LockstitchError(message) from error
+            raise LockstitchError(f"`kubectl {' '.join(words)}` printed no JSON") from error
         return document if isinstance(document, dict) else {}
 
 

@@ -108,8 +108,7 @@ def load(engine: Engine, image: Image, name: str) -> Digest:
     if loaded != wanted.hex:
         message = f"`{engine.name}` loaded `{name}` as {loaded[:12] or 'no image'}, "
         message += f"the config's digest is {wanted.short}"
-        hint = f"look at what it has: {engine.name} images --no-trunc"
-        raise LockstitchError(message, hint=hint)
+        raise LockstitchError(message, hint=f"look at what it has: {engine.name} images --no-trunc")
     return wanted
 
 

@@ -175,8 +175,7 @@ def _hold(content: IO[bytes], digest: Digest, step: Callable[[int], object]) -> 
         hasher.update(chunk)
         step(len(chunk))
     if hasher.digest() != digest:
-        message = f"{digest} is {hasher.digest()}"
-        raise LockstitchError(message)
+        raise LockstitchError(f"{digest} is {hasher.digest()}")
 
 
 def bring(path: Path, root: Path, store: Store, step: Callable[[int], object]) -> Bundle:

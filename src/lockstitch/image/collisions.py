@@ -189,8 +189,7 @@ def _files_and_folders(owners: Mapping[str, list[str]], minor: str) -> Iterator[
         message = (
             f"`{_in_image(folder, minor)}` is a file of `{owners[folder][0]}` and a folder of "
         )
-        hint = "keep one of both packages"
-        yield LockstitchError(f"{message}`{folders[folder]}`", hint=hint)
+        yield LockstitchError(f"{message}`{folders[folder]}`", hint="keep one of both packages")
 
 
 def _in_image(path: str, minor: str) -> str:

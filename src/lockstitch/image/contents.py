@@ -206,8 +206,7 @@ class InstalledWheel:
                 continue
             self._check_place(name, path)
             if path in taken:
-                message = f"`{self.wheel.filename}` would write `{path}` twice"
-                raise LockstitchError(message)
+                raise LockstitchError(f"`{self.wheel.filename}` would write `{path}` twice")
             taken.add(path)
             yield path, member
 
@@ -346,8 +345,7 @@ def console_scripts(entry_points: bytes, source: str) -> Iterator[tuple[str, byt
     try:
         parser.read_string(entry_points.decode("utf-8"))
     except (configparser.Error, UnicodeDecodeError) as error:
-        message = f"the entry points of `{source}` cannot be read: {error}"
-        raise LockstitchError(message) from error
+        raise LockstitchError(f"the entry points of `{source}` cannot be read: {error}") from error
     scripts: dict[str, bytes] = {}
     for section in ("console_scripts", "gui_scripts"):
         for name, reference in parser.items(section) if parser.has_section(section) else ():

@@ -113,7 +113,6 @@ def choose_ports(wanted: Mapping[str, int]) -> dict[str, int]:
         chosen_port = next((n for n in reach if n not in chosen.values() and is_free(n)), None)
         if chosen_port is None:
             message = f"no port from {port} to {reach[-1]} is free for `{name}`"
-            hint = f"set {name} in [tool.lockstitch.stack.ports]"
-            raise LockstitchError(message, hint=hint)
+            raise LockstitchError(message, hint=f"set {name} in [tool.lockstitch.stack.ports]")
         chosen[name] = chosen_port
     return chosen

@@ -73,8 +73,7 @@ def _message(opened: socket.socket) -> tuple[int, bytes]:
         form = _LENGTHS[size]
         (size,) = struct.unpack(form, _exactly(opened, struct.calcsize(form)))
     if size > _LARGEST:
-        message = f"a message of {size} bytes"
-        raise OSError(message)
+        raise OSError(f"a message of {size} bytes")
     return first & 15, _exactly(opened, size)
 
 
@@ -83,8 +82,7 @@ def _exactly(opened: socket.socket, size: int) -> bytes:
     while len(data) < size:
         part = opened.recv(min(size - len(data), 1 << 20))
         if not part:
-            message = "the server closed the connection"
-            raise OSError(message)
+            raise OSError("the server closed the connection")
         data += part
     return bytes(data)
 

@@ -76,8 +76,7 @@ def read(path: Path) -> Key:
     done = process.run(words, check=False)
     if done.code != 0:
         message = f"`{path}` is no private key that openssl reads"
-        hint = f"set {_PASSWORD} when it has a password"
-        raise LockstitchError(message, hint=hint)
+        raise LockstitchError(message, hint=f"set {_PASSWORD} when it has a password")
     return Key(pem=_checked(done.stdout, path), private=path)
 
 

@@ -190,8 +190,7 @@ class _Composer:
             self._anchors[event.anchor] = None  # until it ends
         self._open.append((event, []))
         if len(self._open) > _DEEPEST:
-            message = f"it nests deeper than {_DEEPEST}"
-            raise _RefusedError(event.start_mark.line + 1, message)
+            raise _RefusedError(event.start_mark.line + 1, f"it nests deeper than {_DEEPEST}")
 
     def _scalar(self, event: Any) -> Scalar:
         mark, tag = event.start_mark, event.tag or ""

@@ -87,8 +87,7 @@ def _experiment(client: Any, name: str) -> str:
     if experiment is None:
         return str(client.create_experiment(name))
     if experiment.lifecycle_stage != "active":
-        message = f"MLflow's experiment `{name}` is deleted: restore it or rename it"
-        raise RuntimeError(message)
+        raise RuntimeError(f"MLflow's experiment `{name}` is deleted: restore it or rename it")
     return str(experiment.experiment_id)
 
 

@@ -57,8 +57,7 @@ class _Local:
 
     def chunks(self, name: str, limit: int) -> Iterator[bytes]:
         if self._files[name].size > limit:
-            message = f"`{name}` of the model has more than {limit:,} bytes"
-            raise LockstitchError(message)
+            raise LockstitchError(f"`{name}` of the model has more than {limit:,} bytes")
         yield from files.chunks(self._files[name].path)
 
 

@@ -222,8 +222,7 @@ def _tensor(spec: Mapping[str, Any]) -> Any:
     for size in sizes:
         count *= size
         if count > _MOST_VALUES:
-            message = "the tensor of its signature is too large for an example"
-            raise LockstitchError(message)
+            raise LockstitchError("the tensor of its signature is too large for an example")
     value: Any = _KINDS.get(kind[:1], "a")
     for size in reversed(sizes):
         value = [value] * size
@@ -233,8 +232,7 @@ def _tensor(spec: Mapping[str, Any]) -> Any:
 def _value(spec: Mapping[str, Any], depth: int) -> Any:
     kind = str(spec.get("type", ""))
     if depth > _DEEPEST:
-        message = f"the signature nests deeper than {_DEEPEST}"
-        raise LockstitchError(message)
+        raise LockstitchError(f"the signature nests deeper than {_DEEPEST}")
     if kind == "array":
         items = spec.get("items")
         return [_value(items, depth + 1)] if isinstance(items, Mapping) else []

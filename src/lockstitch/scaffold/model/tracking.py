@@ -113,8 +113,7 @@ class Server:
         scheme, _, rest = uri.partition(":")
         path = posixpath.normpath(rest.lstrip("/"))
         if scheme not in SCHEMES or path.startswith(("..", ".")):
-            message = f"`{uri}` names no model"
-            raise LockstitchError(message, hint=_FORMS)
+            raise LockstitchError(f"`{uri}` names no model", hint=_FORMS)
         if scheme == "mlflow-artifacts":
             if rest.startswith("//") and rest[2:3] != "/":
                 path = path.partition("/")[2]  # the server that it names is this one
