@@ -190,7 +190,8 @@ def _unset(output: str, read: Sequence[Sequence[str]]) -> Iterator[tuple[int, st
     for match in _ERROR.finditer(output):
         named = None if _ARGUMENTS.match(match[0]) else _VARIABLE.search(match[1])
         known = [name for names in read for name in names if re.search(rf"\b{name}\b", match[1])]
-        if _NONE.search(match[1]):
+        # A page of Streamlit without its secrets begins with an error, and not with its settings.
+        if _NONE.search(match[1]) or "set_page_config()` can only be called once" in match[1]:
             known += next(filter(None, read), ())
         if known:
             yield from ((match.start(), name) for name in known)

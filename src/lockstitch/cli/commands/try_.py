@@ -177,7 +177,9 @@ def show(project: Project, spec: ImageSpec, verdict: Verdict) -> str:
 def refusal(project: Project, spec: ImageSpec, verdict: Verdict) -> LockstitchError:
     """Return the error for an image that was built and does not start, with the first remedy."""
     errors = [line for line in plain(verdict.output).splitlines() if _ERROR.match(line)]
-    last = verdict.gave_up or (errors[-1].strip() if errors and verdict.code else "")
+    last = verdict.gave_up or (
+        errors[-1].strip() if errors and (verdict.code or verdict.raised) else ""
+    )
     why = f": `{printable(last, _WIDE)}`" if last else ""
     remedies = [remedy for _, remedy in _remedies(project, spec, verdict)]
     remedies += _mended(spec, verdict.writes)

@@ -391,7 +391,7 @@ def _lacked(absent: Mapping[str, tuple[str, str]], known: _Known) -> Iterator[st
         alike = "" if writer else nearest(name, known.found.repo.every_name)
         what = f"image `{writer}` writes it" if writer else "not in this folder"
         what += f", which has `{alike}`" if alike else ""
-        if "\\" in name:
+        if "\\" in name and ":\\" not in name:
             what = "a path of Windows, one name on Linux: write it with `/`"
         yield f"`{name}` ({where}): {what}"
 

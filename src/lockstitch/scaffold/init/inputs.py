@@ -467,7 +467,7 @@ def _take_below(inputs: Inputs, place: _Place, lists: Mapping[str, str]) -> None
         if listed is None or not listed.lines:
             continue
         if name in apart:
-            group = normal(apart[name])
+            group = normal(re.sub(r"[^A-Za-z0-9]+", "-", apart[name]).strip("-")) or role
             _take_list(inputs, place, name, listed, group)
             inputs.folders[group] = apart[name]
             inputs.notes.append(f"`{name}`: the group `{group}`: others pin other versions")

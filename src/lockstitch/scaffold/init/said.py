@@ -140,9 +140,10 @@ def _starts(file: ImageFile, built: Built) -> Iterator[tuple[str, list[Call], Us
             seen.add(key)
             yield use.service.name, calls, use
     supervised = [*_supervised(file, built, own)] if not seen else []
-    first = next(iter(uses), None)
+    plain = [use for use in uses if not _service_calls(use.service)]
+    first = next(iter(plain), None)
     yield from ((label, calls, first) for label, calls in supervised)
-    if not seen and own and not supervised:
+    if own and not supervised and (plain or not seen):
         label = (first.service.name if first else "") or _label(file.path)
         if label == _label(file.path) and built.stage.name and len(file.products) > 1:
             label = built.stage.name
@@ -187,13 +188,19 @@ def _label(path: str) -> str:
 
 
 def _service_calls(service: Service) -> list[Call]:
-    if service.command is None:
-        return []
-    if service.command.by_shell:
-        return _calls_of(service.command.words[0].text if service.command.words else "")
-    # What nobody sets stays as it is written, for the reader to see.
-    words = [_quoted(w.text) if w.is_known else f"'{w.raw}'" for w in service.command.words]
-    return _calls_of(" ".join(words))
+    """Return the calls that a service names itself: its entry point's where that starts one."""
+    for commands in ((service.entrypoint, service.command), (service.command,)):
+        named = [command for command in commands if command]
+        if named and named[0].by_shell:
+            calls = _calls_of(named[0].words[0].text if named[0].words else "")
+        else:  # what nobody sets stays as it is written, for the reader to see
+            words = [w for command in named for w in command.words]
+            calls = _calls_of(
+                " ".join(_quoted(w.text) if w.is_known else f"'{w.raw}'" for w in words)
+            )
+        if service.entrypoint is None or any(_starter(each) for each in calls):
+            return calls
+    return calls
 
 
 def _quoted(word: str) -> str:

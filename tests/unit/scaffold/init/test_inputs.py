@@ -296,8 +296,8 @@ def test_a_misspelt_name_of_a_list_is_read(tmp_path: Path) -> None:
 def test_lists_of_folders_that_pin_other_versions_are_groups(tmp_path: Path) -> None:
     texts = {
         "one/requirements.txt": "six==1.15.0\nidna==3.4\n",
-        "two_b/requirements.txt": "six==1.16.0\n",
-        "two_b/requirements-docker.txt": "certifi\n",
+        "Two & B/requirements.txt": "six==1.16.0\n",
+        "Two & B/requirements-docker.txt": "certifi\n",
     }
     inputs = inputs_of(tmp_path, texts)
     assert inputs.dependencies == []
@@ -305,7 +305,7 @@ def test_lists_of_folders_that_pin_other_versions_are_groups(tmp_path: Path) -> 
         "one": ["six==1.15.0", "idna==3.4"],
         "two-b": ["certifi", "six==1.16.0"],
     }
-    assert inputs.folders == {"one": "one", "two-b": "two_b"}
+    assert inputs.folders == {"one": "one", "two-b": "Two & B"}
     assert inputs.conflicts() == ["one", "two-b"]
 
 

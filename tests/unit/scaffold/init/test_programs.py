@@ -703,6 +703,25 @@ def test_one_dockerfile_of_two_compose_files_is_one_image(tmp_path: Path) -> Non
     assert sorted(each["command"][0] for each in images.values()) == ["celery", "streamlit"]
 
 
+def test_services_of_one_dockerfile_are_images_whichever_names_a_command(tmp_path: Path) -> None:
+    texts = {
+        "requirements.txt": "fastapi\nuvicorn\n",
+        "Dockerfile": "FROM python:3.11\nWORKDIR /app\nCOPY . /app\nCMD uvicorn api.main:app\n",
+        "compose.yml": "services:\n  trainer:\n    build: .\n    entrypoint: [python, fit.py]\n"
+        "    volumes: ['./api:/app']\n  web:\n    build: .\n  job:\n    build: .\n"
+        "    command: python -m api.job\n",
+        "api/main.py": API,
+        "api/fit.py": "print(1)\n",
+        "api/job.py": "print(2)\n",
+    }
+    images, _ = planned(tmp_path, texts)
+    assert {name: (each["command"][:3], each.get("workdir")) for name, each in images.items()} == {
+        "job": (["python", "-m", "api.job"], None),
+        "trainer": (["python", "fit.py"], "api"),
+        "web": (["uvicorn", "api.main:app", "--host"], None),
+    }
+
+
 def test_a_service_listens_where_its_own_command_says(tmp_path: Path) -> None:
     texts = {
         "requirements.txt": "streamlit\n",
