@@ -38,11 +38,11 @@ def items(store: Store) -> list[Item]:
     return sorted(_Walk(store).items(), key=lambda item: (item.used, item.kind, item.paths))
 
 
-def chosen(found: Sequence[Item], *, most: int | None, before: float) -> list[Item]:
+def chosen(every: Sequence[Item], *, most: int | None, before: float) -> list[Item]:
     """Return the items to remove: those last used `before`, and so many that `most` bytes stay."""
-    total = sum(item.size for item in found)
+    total = sum(item.size for item in every)
     going = []
-    for item in found:
+    for item in every:
         stale = item.kind in _LEFTOVERS and item.used < clock.now() - STALE
         over = most is not None and total > most and not item.is_shared
         if stale or over or item.used < before:

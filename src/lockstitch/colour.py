@@ -47,7 +47,7 @@ def findings(text: str, stream: TextIO) -> str:
     """Return findings, one a line, with path, severity and code in colour where they may be."""
     if not is_wanted(stream):
         return text
-    return "".join(_finding(each, stream) for each in text.splitlines(keepends=True))
+    return "".join(_finding(part, stream) for part in text.splitlines(keepends=True))
 
 
 def _finding(text: str, stream: TextIO) -> str:
@@ -65,7 +65,7 @@ def difference(text: str, stream: TextIO) -> str:
     if not is_wanted(stream):
         return text
     lines = text.splitlines(keepends=True)
-    return "".join(_change(each) for each in lines)
+    return "".join(_change(part) for part in lines)
 
 
 def _change(text: str) -> str:

@@ -234,8 +234,8 @@ def walk(
     A symlink to a file is followed, one to a folder is not. A file whose `outside` is set is
     not part of the project on another machine.
     """
-    found = _walk(os.fspath(root), root.resolve(), "", secrets=secrets, enters=enters)
-    yield from sorted(found, key=lambda each: os.fsencode(each.name))
+    listed = _walk(os.fspath(root), root.resolve(), "", secrets=secrets, enters=enters)
+    yield from sorted(listed, key=lambda file: os.fsencode(file.name))
 
 
 def _walk(
@@ -251,9 +251,9 @@ def _walk(
             if entry.name not in SKIPPED_FOLDERS and (enters is None or enters(name)):
                 yield from _walk(entry.path, root, name + "/", secrets=secrets, enters=enters)
         elif not is_left_out(entry.name, secrets=secrets):
-            found = _found(entry, root, name)
-            if found is not None:
-                yield found
+            file = _found(entry, root, name)
+            if file is not None:
+                yield file
 
 
 def is_skipped(folder: Path) -> bool:
@@ -304,8 +304,8 @@ def _skipped(path: Path, root: Path) -> bool:
 
 def find_files(root: Path, patterns: Sequence[str]) -> list[FoundFile]:
     """Return the files that any glob matches; `**` crosses folders, `*` stays in one."""
-    found = walk(root, enters=lambda folder: may_match_below(folder, patterns))
-    return [f for f in found if any(matches(f.name, pattern) for pattern in patterns)]
+    listed = walk(root, enters=lambda folder: may_match_below(folder, patterns))
+    return [f for f in listed if any(matches(f.name, pattern) for pattern in patterns)]
 
 
 def matches(name: str, pattern: str) -> bool:
@@ -351,5 +351,5 @@ def nearest(name: str, names: Collection[str]) -> str:
     """Return the file that a name may be meant for: of the same base name, or one much like it."""
     import difflib
 
-    same = sorted(each for each in names if basename(each) == basename(name))
+    same = sorted(other for other in names if basename(other) == basename(name))
     return next(iter(same or difflib.get_close_matches(name, sorted(names), 1, _ALIKE)), "")

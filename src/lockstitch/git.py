@@ -51,7 +51,7 @@ def stream(folder: Path, *words: str, longest: int) -> Iterator[bytes]:
 
 def _command(words: Sequence[str], folder: Path) -> list[str | Path]:
     # A `git` that a repository brings on PATH would be run by whoever looks at it.
-    above = (each for each in (folder, *folder.absolute().parents) if (each / ".git").exists())
+    above = (at for at in (folder, *folder.absolute().parents) if (at / ".git").exists())
     git = process.find("git", hint="install git", outside=next(above, folder))
     return [git, *_SAFE, *words]
 
@@ -103,7 +103,7 @@ def ignored(folder: Path, names: Sequence[str]) -> set[str]:
 
 def is_in_repository(folder: Path) -> bool:
     """Return whether a folder is, or lies in, a repository's working tree; starts nothing."""
-    return any((each / ".git").exists() for each in (folder.absolute(), *folder.absolute().parents))
+    return any((at / ".git").exists() for at in (folder.absolute(), *folder.absolute().parents))
 
 
 def dirty(folder: Path) -> tuple[str, ...]:
@@ -147,9 +147,9 @@ def decided_by(folder: Path) -> list[Path] | None:
     that is no part of a project, and where git fails.
     """
     above = [folder.absolute(), *folder.absolute().parents]
-    top = next((n for n, each in enumerate(above) if (each / ".git").exists()), None)
+    top = next((n for n, at in enumerate(above) if (at / ".git").exists()), None)
     if top is None:
-        return [each / ".git" for each in above]
+        return [at / ".git" for at in above]
     names = [word for name in _OF_REPOSITORIES for word in ("--git-path", name)]
     try:
         paths = run(folder, "rev-parse", *names, check=False)
@@ -162,17 +162,15 @@ def decided_by(folder: Path) -> list[Path] | None:
         return None
     if any(not SKIPPED_FOLDERS.isdisjoint(name.split("/")) for name in listed.stdout.split("\0")):
         return None
-    found = [folder / line for line in paths.stdout.splitlines()]
-    found += [found[2].parent / branch] if branch else []  # of all worktrees, as the config is
-    found += [
-        each / n for each in above[: top + 1] for n in (".git", ".gitignore", ".gitattributes")
-    ]
+    files = [folder / line for line in paths.stdout.splitlines()]
+    files += [files[2].parent / branch] if branch else []  # of all worktrees, as the config is
+    files += [at / n for at in above[: top + 1] for n in (".git", ".gitignore", ".gitattributes")]
     home = Path.home()
     own = Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / "git"
-    found += [home / ".gitconfig", *(own / name for name in _OF_USERS)]
-    found += [Path("/etc/gitconfig"), Path("/etc/gitattributes")]
-    found += map(Path, environ.starting("GIT_CONFIG_").values())
-    return [*dict.fromkeys([*found, *_of_settings(folder, settings.stdout)])]
+    files += [home / ".gitconfig", *(own / name for name in _OF_USERS)]
+    files += [Path("/etc/gitconfig"), Path("/etc/gitattributes")]
+    files += map(Path, environ.starting("GIT_CONFIG_").values())
+    return [*dict.fromkeys([*files, *_of_settings(folder, settings.stdout)])]
 
 
 def _of_settings(folder: Path, text: str) -> Iterator[Path]:

@@ -42,10 +42,10 @@ class Finished:
 
 def find(program: str, *, hint: str, outside: Path | None = None) -> Path:
     """Return a program on PATH, not below `outside`; raises LockstitchError with a hint."""
-    found = shutil.which(program, path=_path_without(outside) if outside else None)
-    if found is None:
+    path = shutil.which(program, path=_path_without(outside) if outside else None)
+    if path is None:
         raise LockstitchError(f"`{program}` is not installed", hint=hint)
-    return Path(found)
+    return Path(path)
 
 
 def is_there(program: str) -> bool:

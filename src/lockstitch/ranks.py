@@ -61,9 +61,9 @@ class Report:
 
     def __init__(self, everyone: list[dict[str, Any]], allowed: tuple[str, ...] = ()) -> None:
         """Compare the facts of all ranks; names in `allowed` may differ."""
-        self.ranks = sorted(everyone, key=lambda each: each["rank"])
+        self.ranks = sorted(everyone, key=lambda rank: rank["rank"])
         known = [rank["facts"] for rank in self.ranks]
-        names = sorted({name for each in known for name in each})
+        names = sorted({name for rank in known for name in rank})
         self.differences: dict[str, dict[str, list[int]]] = {}
         for name in names:
             values: dict[str, list[int]] = {}
@@ -75,7 +75,7 @@ class Report:
             name
             for name in self.differences
             if not name.startswith(HARMLESS)
-            and not any(name == each or name.startswith(each + ".") for each in allowed)
+            and not any(name == rule or name.startswith(rule + ".") for rule in allowed)
         ]
 
     def table(self) -> str:
@@ -141,7 +141,7 @@ def _fingerprint() -> dict[str, Any]:
     """Return the fingerprint of this interpreter by runtime/fingerprint.py."""
     path = sys.path[:]
     # Ray puts its own copies of two packages there, which are Ray's files.
-    sys.path[:] = [each for each in path if os.path.basename(each) != "thirdparty_files"]
+    sys.path[:] = [place for place in path if os.path.basename(place) != "thirdparty_files"]
     document: dict[str, Any] = _loaded(_script(), "lockstitch_fingerprint")["fingerprint"]()
     sys.path[:] = path
     return document
@@ -166,31 +166,31 @@ def _loaded(text: str, name: str, **more: Any) -> dict[str, Any]:
 
 def flat(document: dict[str, Any]) -> dict[str, str]:
     """Return a fingerprint as one text for each thing that can differ between ranks."""
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     if os.environ.get("LOCKSTITCH_IMAGE"):
-        found["image"] = os.environ["LOCKSTITCH_IMAGE"]
+        texts["image"] = os.environ["LOCKSTITCH_IMAGE"]
     for part in ("python", "platform", "cpu", "gpu"):
         for key, value in (document.get(part) or {}).items():
-            found[f"{part}.{key}"] = _text(value)
+            texts[f"{part}.{key}"] = _text(value)
     for package in document["packages"]:
         name = f"package.{package['name']}"
-        found[name] = package["version"] + (" " + package["origin"] if "origin" in package else "")
+        texts[name] = package["version"] + (" " + package["origin"] if "origin" in package else "")
         if package.get("record"):
-            found[name + ".files"] = package["record"]
+            texts[name + ".files"] = package["record"]
         if package.get("edited"):
-            found[name + ".edited"] = _text([_edit(package["name"], e) for e in package["edited"]])
+            texts[name + ".edited"] = _text([_edit(package["name"], e) for e in package["edited"]])
     for library in document.get("blas") or ():
         values = {key: library[key] for key in ("version", "kernels", "threads") if key in library}
-        found[f"blas.{library['owner']}.{library['name']}"] = _text(values)
+        texts[f"blas.{library['owner']}.{library['name']}"] = _text(values)
     for name, value in (document.get("variables") or {}).items():
         if name not in OF_ONE_RANK:
-            found[f"variable.{name}"] = value
+            texts[f"variable.{name}"] = value
     for name, version in (document.get("system") or {}).items():
-        found[f"system.{name}"] = version
+        texts[f"system.{name}"] = version
     torch: Any = sys.modules.get("torch")
     with contextlib.suppress(Exception):  # no torch, or one without NCCL
-        found["nccl"] = ".".join(map(str, torch.cuda.nccl.version()))
-    return found
+        texts["nccl"] = ".".join(map(str, torch.cuda.nccl.version()))
+    return texts
 
 
 def _edit(name: str, edit: str) -> str:
@@ -208,7 +208,7 @@ def _text(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return " ".join(map(str, value))
     if isinstance(value, dict):
-        return ", ".join(f"{key} {each}" for key, each in value.items())
+        return ", ".join(f"{key} {part}" for key, part in value.items())
     return str(value)
 
 
@@ -229,8 +229,8 @@ def compare(everyone: list[dict[str, Any]], allowed: tuple[str, ...] = ()) -> Re
     Names in `allowed` (`cpu`, `package.pip`, `variable.OMP_NUM_THREADS`) may differ.
     Raises RanksDiffer, with a table, when a difference can change results.
     """
-    if len({each["rank"] for each in everyone}) < len(everyone):  # workers that know no rank
-        everyone = [{**each, "rank": number} for number, each in enumerate(everyone)]
+    if len({rank["rank"] for rank in everyone}) < len(everyone):  # workers that know no rank
+        everyone = [{**rank, "rank": number} for number, rank in enumerate(everyone)]
     report = Report(everyone, allowed)
     if report.severe:
         raise RanksDiffer(_message(report))
@@ -259,8 +259,8 @@ def check(
         mine = facts()
         texts = gather(json.dumps(mine))
         everyone = [json.loads(text) for text in texts]
-        for number, each in enumerate(everyone):
-            each["rank"] = number
+        for number, rank in enumerate(everyone):
+            rank["rank"] = number
         report = Report(everyone, allowed)
     else:
         size = _number(SIZES, 1)
@@ -392,7 +392,7 @@ class _Listener:
             gathered, problem = [*self._facts.values()], self._problem()
             streams = list(self._streams)
         self._server.close()
-        slim = [{k: v for k, v in each.items() if k != "fingerprint"} for each in gathered]
+        slim = [{k: v for k, v in rank.items() if k != "fingerprint"} for rank in gathered]
         for connection, stream in streams:
             with contextlib.suppress(OSError, ValueError):
                 _send(stream, {"silent": problem} if problem else {"everyone": slim})
@@ -484,15 +484,15 @@ def _by_ray(timeout: float, driver: str) -> list[dict[str, Any]]:
     mine, own = facts(), OF_A_DRIVER  # while the nodes read theirs
     done, missing = ray.wait([*waiting], num_returns=len(waiting), timeout=timeout)
     if missing:
-        named = ", ".join(_node(waiting[each]) for each in missing)
+        named = ", ".join(_node(waiting[rank]) for rank in missing)
         message = f"no answer within {timeout:g} s from {named}"
         raise RankSilent(message)
     everyone = []
-    for each in done:
+    for answer in done:
         try:
-            everyone.append({**json.loads(ray.get(each)), "node": _node(waiting[each])})
+            everyone.append({**json.loads(ray.get(answer)), "node": _node(waiting[answer])})
         except ray.exceptions.RayError as error:  # packages that Ray's worker does not run with
-            message = f"{_node(waiting[each])} ended before it answered: {type(error).__name__}"
+            message = f"{_node(waiting[answer])} ended before it answered: {type(error).__name__}"
             raise RankSilent(message) from error
     ray.shutdown()
     # Ray gives its workers threads, processors and settings of their own: the driver has others.
@@ -503,7 +503,7 @@ def _by_ray(timeout: float, driver: str) -> list[dict[str, Any]]:
     other = {name: value for name, value in everyone[0]["facts"].items() if not own.match(name)}
     first = {**everyone[0], "node": "submitter"} if driver else {**mine, "node": "driver"}
     everyone.insert(0, {**first, "facts": {**shared, **other}})
-    return [{**each, "rank": number} for number, each in enumerate(everyone)]
+    return [{**rank, "rank": number} for number, rank in enumerate(everyone)]
 
 
 def _node(node: dict[str, Any]) -> str:

@@ -33,17 +33,17 @@ def stack(prepared: Prepared) -> Stack[LockedWheel]:
     return accelerators.of(prepared.wheels)
 
 
-def environment(found: Stack[LockedWheel]) -> dict[str, str]:
+def environment(cuda: Stack[LockedWheel]) -> dict[str, str]:
     """Return the variables that give a container of an image with CUDA the GPUs of its host."""
-    if not found.packages:
+    if not cuda.packages:
         return {}
     return {"NVIDIA_VISIBLE_DEVICES": "all", "NVIDIA_DRIVER_CAPABILITIES": "compute,utility"}
 
 
-def labels(found: Stack[LockedWheel]) -> dict[str, str]:
+def labels(cuda: Stack[LockedWheel]) -> dict[str, str]:
     """Return the labels of an image with CUDA: its version and the driver that this needs."""
-    needed = accelerators.driver(found.cuda)
-    texts = {_CUDA: found.cuda, _DRIVER: f">={needed}" if needed else ""}
+    needed = accelerators.driver(cuda.cuda)
+    texts = {_CUDA: cuda.cuda, _DRIVER: f">={needed}" if needed else ""}
     return {name: text for name, text in texts.items() if text}
 
 
@@ -57,18 +57,18 @@ def check(every: Iterable[Prepared]) -> None:
 
 
 def _problems(prepared: Prepared) -> Iterable[LockstitchError]:
-    spec, found = prepared.spec, stack(prepared)
+    spec, cuda = prepared.spec, stack(prepared)
     wanted, why = _asked(spec)
     if not wanted:
         return
-    wrong = found.wrong(wanted)
+    wrong = cuda.wrong(wanted)
     table = f"[tool.lockstitch.images.{spec.name}]"
     for package, have in wrong:
         message = f"`{package.name} {package.version}` is for {_name(have)}, and image "
         message += f"`{spec.name}` asks for {_name(wanted)} ({why}), on {prepared.base.platform}"
         hint = f"take {package.name} from an index of {wanted} builds, or say what is meant: "
         yield LockstitchError(message, hint=f'{hint}accelerator = "{have}" in {table}')
-    if wrong or not spec.accelerator or found.serves(wanted):
+    if wrong or not spec.accelerator or cuda.serves(wanted):
         return
     if "CUDA_VERSION" in prepared.base.defaults().env:  # a base of NVIDIA has it all
         return
@@ -84,7 +84,7 @@ def _asked(spec: ImageSpec) -> tuple[str, str]:
     if spec.accelerator or not wanted:
         return wanted, "`accelerator`"
     every = (*spec.groups, *spec.extras)
-    name = next(each for each in every if accelerators.asked("", [each]) == wanted)
+    name = next(one for one in every if accelerators.asked("", [one]) == wanted)
     return wanted, f"its {'extra' if name in spec.extras else 'group'} `{name}`"
 
 
@@ -102,43 +102,43 @@ def notes(project: Project, every: Iterable[Prepared], sizes: Sizes) -> list[str
     """Return each image's CUDA packages, their needless bytes, and the driver."""
     texts: dict[str, None] = {}
     for prepared in every:
-        found = stack(prepared)
-        if found.packages:
-            for text in _notes(project, prepared, found, sizes):
+        cuda = stack(prepared)
+        if cuda.packages:
+            for text in _notes(project, prepared, cuda, sizes):
                 texts[text] = None
     return [*texts]
 
 
 def _notes(
-    project: Project, prepared: Prepared, found: Stack[LockedWheel], sizes: Sizes
+    project: Project, prepared: Prepared, held: Stack[LockedWheel], sizes: Sizes
 ) -> Iterable[str]:
-    name, known = prepared.spec.name, sizes(found.packages)
-    cuda = f"CUDA {found.cuda}" if found.cuda else "CUDA"
+    name, known = prepared.spec.name, sizes(held.packages)
+    cuda = f"CUDA {held.cuda}" if held.cuda else "CUDA"
     if _asked(prepared.spec)[0] == "cpu":
-        listed = _listed(project, prepared, found.packages)
+        listed = _listed(project, prepared, held.packages)
         yield (
             f"warning: {name} is for the CPU ({_asked(prepared.spec)[1]}), and "
-            f"{_weight(found.packages, known)} of its packages are for {cuda}: {listed}"
+            f"{_weight(held.packages, known)} of its packages are for {cuda}: {listed}"
         )
     else:
-        count = len(found.packages)
+        count = len(held.packages)
         count_shown = counted(count, "package")
-        weight = _weight(found.packages, known)
-        text = f"note: {name} has {cuda}: {count_shown}, {weight}; {_driver(found.cuda)}"
+        weight = _weight(held.packages, known)
+        text = f"note: {name} has {cuda}: {count_shown}, {weight}; {_driver(held.cuda)}"
         owners = _owners(project, prepared)
         if all(
-            owners(package) == ["xgboost"] for package in found.packages
+            owners(package) == ["xgboost"] for package in held.packages
         ):  # loads it for several GPUs
-            names = [f"\"{package.name}; sys_platform == 'never'\"" for package in found.packages]
+            names = [f"\"{package.name}; sys_platform == 'never'\"" for package in held.packages]
             text += "; xgboost runs without: override-dependencies = "
             text += f"[{', '.join(names)}] in [tool.uv]"
         yield text
-    majors = sorted({accelerators.major(other) for other in found.others})
+    majors = sorted({accelerators.major(other) for other in held.others})
     if majors:
-        listed = _listed(project, prepared, found.others)
+        listed = _listed(project, prepared, held.others)
         yield (
             f"warning: {name} has CUDA {' and '.join(majors)} beside {cuda}, "
-            f"{_weight(found.others, known)} that nothing of {cuda} loads: {listed}"
+            f"{_weight(held.others, known)} that nothing of {cuda} loads: {listed}"
         )
 
 
@@ -164,7 +164,7 @@ def _listed(project: Project, prepared: Prepared, packages: Sequence[LockedWheel
 def _owners(project: Project, prepared: Prepared) -> Callable[[LockedWheel], list[str]]:
     """Return a function that names the packages of an image that require a package."""
     needs = export.needs(project, prepared.spec, prepared.base.target()) or {}
-    return lambda each: sorted(own for own, names in needs.items() if own and each.name in names)
+    return lambda pin: sorted(own for own, names in needs.items() if own and pin.name in names)
 
 
 def _driver(cuda: str) -> str:
@@ -207,13 +207,13 @@ def _driver_here() -> str:
 
 def document(prepared: Prepared) -> dict[str, Any] | None:
     """Return an image's CUDA packages as JSON, None without any."""
-    found = stack(prepared)
-    if not found.packages:
+    cuda = stack(prepared)
+    if not cuda.packages:
         return None
     return {
-        "cuda": found.cuda,
-        "driver": accelerators.driver(found.cuda),
+        "cuda": cuda.cuda,
+        "driver": accelerators.driver(cuda.cuda),
         "driver_here": _driver_here(),
-        "packages": [f"{package.name} {package.version}" for package in found.packages],
-        "other_cuda": [f"{other.name} {other.version}" for other in found.others],
+        "packages": [f"{package.name} {package.version}" for package in cuda.packages],
+        "other_cuda": [f"{other.name} {other.version}" for other in cuda.others],
     }

@@ -47,7 +47,7 @@ class Attester:
         """Return both documents of each image, by its digest."""
         state = git.commit(self._project.root)
         return {
-            each.image.digest: (self.bill(each), self.provenance(each, state)) for each in built
+            image.image.digest: (self.bill(image), self.provenance(image, state)) for image in built
         }
 
     def bill(self, built: Built) -> Artifact:
@@ -55,7 +55,7 @@ class Attester:
         prepared, digest = built.prepared, built.image.digest
         wheel = prepared.project_wheel
         packages = self._builder.packages(prepared)
-        facts = {key: each.document() for key, each in packages.items()}
+        facts = {key: part.document() for key, part in packages.items()}
         sources = sorted(
             [material.name, material.digest] for material in _files(self._project, self._lock)
         )
@@ -85,9 +85,9 @@ class Attester:
         if record is not None:
             edges: dict[str, list[str]] | None = record["known"]
             return edges
-        found = export.needs(self._project, spec, target)
+        needs = export.needs(self._project, spec, target)
         known = (
-            {name: sorted(names) for name, names in found.items()} if found is not None else None
+            {name: sorted(names) for name, names in needs.items()} if needs is not None else None
         )
         self._store.remember(_EDGES, key, {"known": known})
         return known
@@ -106,7 +106,7 @@ class Attester:
         decided = [collision.document() for collision in prepared.collisions]
         # Which run wrote the image's model: by digest, and so is its record.
         models = spec.models.items()
-        materials += [Material(name=name, digest=Digest.parse(each)) for name, each in models]
+        materials += [Material(name=name, digest=Digest.parse(digest)) for name, digest in models]
         statement = provenance.statement(
             f"{project.name}-{spec.name}",
             built.image.digest,
@@ -137,7 +137,7 @@ class Attester:
 
 def _files(project: Project, lock: Lock) -> list[Material]:
     """Return the files that decide what is built: pyproject.toml, and all locks."""
-    materials = [Material(name=each.path, digest=each.digest) for each in lock.files]
+    materials = [Material(name=locked.path, digest=locked.digest) for locked in lock.files]
     for name in ("pyproject.toml", file.NAME):
         data = (project.root / name).read_bytes()
         materials.append(Material(name=name, digest=of_bytes(data)))

@@ -60,13 +60,13 @@ def write(  # noqa: PLR0913 -- each is another part of a bundle
     """
     listed = {download.digest: download for download in inputs}
     ordered = [listed[digest] for digest in sorted(listed)]
-    inside = frozenset(each.digest for each in ordered if each.digest not in without)
+    inside = frozenset(part.digest for part in ordered if part.digest not in without)
     sizes = {}
-    for each in ordered:
-        if not store.has_whole(each.digest):
-            message = f"`{each.name}` ({each.digest}) is gone from the store"
+    for part in ordered:
+        if not store.has_whole(part.digest):
+            message = f"`{part.name}` ({part.digest}) is gone from the store"
             raise LockstitchError(message, hint="run the same command again")
-        sizes[each.digest] = store.path(each.digest).stat().st_size
+        sizes[part.digest] = store.path(part.digest).stat().st_size
     lock = of_bytes((root / file.NAME).read_bytes())
     document = {
         "schema": _SCHEMA,
@@ -75,12 +75,12 @@ def write(  # noqa: PLR0913 -- each is another part of a bundle
         "images": sorted(images),
         "files": [
             {
-                "name": each.name,
-                "digest": str(each.digest),
-                "size": sizes[each.digest],
-                "inside": each.digest in inside,
+                "name": part.name,
+                "digest": str(part.digest),
+                "size": sizes[part.digest],
+                "inside": part.digest in inside,
             }
-            for each in ordered
+            for part in ordered
         ],
     }
     wheels = {of_bytes(path.read_bytes()): path for path in sorted(tool)}
@@ -144,15 +144,15 @@ def _index(path: Path, archive: tarfile.TarFile) -> Bundle:
         document = json.loads(content.read())
         if document["schema"] != _SCHEMA or document["kind"] != "bundle":
             raise _damaged(path, f"its schema is {document['schema']!r:.20}, not {_SCHEMA}")
-        listed = tuple(_file(each) for each in document["files"])
-        inside = [Digest.parse(each["digest"]) for each in document["files"] if each["inside"]]
+        listed = tuple(_file(row) for row in document["files"])
+        inside = [Digest.parse(row["digest"]) for row in document["files"] if row["inside"]]
         return Bundle(
             lock=Digest.parse(document["lock"]),
             images=tuple(str(name) for name in document["images"]),
             files=listed,
             inside=frozenset(inside),
             tool=tuple(
-                Digest.parse(each["digest"]) for each in document.get("tool", {}).get("files", ())
+                Digest.parse(row["digest"]) for row in document.get("tool", {}).get("files", ())
             ),
         )
     except (tarfile.TarError, ValueError, KeyError, TypeError, RecursionError) as error:
@@ -193,7 +193,7 @@ def bring(path: Path, root: Path, store: Store, step: Callable[[int], object]) -
             message = f"`{path}` is of the {file.NAME} {bundle.lock}, and this project's is "
             hint = "check out the commit that it was made of, or make it again: lockstitch pack"
             raise LockstitchError(message + str(here or "missing"), hint=hint)
-        wanted = {each.digest: each for each in bundle.files}
+        wanted = {part.digest: part for part in bundle.files}
         left = set(bundle.inside)
         try:
             while member := archive.next():
@@ -217,13 +217,13 @@ def bring(path: Path, root: Path, store: Store, step: Callable[[int], object]) -
     if left:
         raise _damaged(path, f"{len(left)} files are missing")
     problems = []
-    for each in bundle.files:
-        if not store.has_whole(each.digest, each.size):
-            message = f"`{each.name}` came with an earlier bundle, and the store lacks it"
+    for part in bundle.files:
+        if not store.has_whole(part.digest, part.size):
+            message = f"`{part.name}` came with an earlier bundle, and the store lacks it"
             problems.append(
                 LockstitchError(message, hint="lockstitch build --from the earlier one")
             )
-        elif _WHEEL.fullmatch(each.name):
-            store.name_wheel(each.name, each.digest)
+        elif _WHEEL.fullmatch(part.name):
+            store.name_wheel(part.name, part.digest)
     raise_all(problems)
     return bundle

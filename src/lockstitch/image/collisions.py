@@ -103,9 +103,9 @@ def listed(wheel: Digest, filename: str, store: Store) -> PackageFiles | None:
         requires = frozenset(_requires(opened.metadata()))
     finally:
         opened.close()
-    found = PackageFiles(files=listing, requires=requires)
-    store.remember(_KIND, key, found.document())
-    return found
+    result = PackageFiles(files=listing, requires=requires)
+    store.remember(_KIND, key, result.document())
+    return result
 
 
 def document(wheel: Digest, store: Store) -> Any:
@@ -156,8 +156,8 @@ def find(
             if not (trimmed and spec.trim):
                 owners.setdefault(path, []).append(name)
     raise_all(list(_files_and_folders(owners, minor)))
-    needed = _Dependencies({name: each.requires for name, each in packages.items()})
-    found: dict[tuple[str, str, str], list[str]] = {}
+    needed = _Dependencies({name: package.requires for name, package in packages.items()})
+    lost_paths: dict[tuple[str, str, str], list[str]] = {}
     for path, names in owners.items():
         bytes_of = {name: packages[name].files[path][:2] for name in names}
         if len(set(bytes_of.values())) == 1:
@@ -165,7 +165,7 @@ def find(
         winner, reason = _winner(names, spec.prefer, needed)
         for name in names:
             if bytes_of[name] != bytes_of[winner]:
-                found.setdefault((winner, name, reason), []).append(path)
+                lost_paths.setdefault((winner, name, reason), []).append(path)
     return tuple(
         Collision(
             winner=winner,
@@ -174,7 +174,7 @@ def find(
             paths=tuple(sorted(_in_image(path, minor) for path in paths)),
             size=sum(packages[loser].files[path][0] for path in paths),
         )
-        for (winner, loser, reason), paths in sorted(found.items())
+        for (winner, loser, reason), paths in sorted(lost_paths.items())
     )
 
 
@@ -228,10 +228,10 @@ class _Dependencies:
             seen: set[str] = set()
             todo = [*self._requires.get(name, ())]
             while todo:
-                each = todo.pop()
-                if each not in seen:
-                    seen.add(each)
-                    todo += self._requires.get(each, ())
+                need = todo.pop()
+                if need not in seen:
+                    seen.add(need)
+                    todo += self._requires.get(need, ())
             self._all[name] = frozenset(seen)
         return self._all[name]
 
@@ -241,7 +241,7 @@ def lost(collisions: Iterable[Collision]) -> dict[str, tuple[str, ...]]:
     paths: dict[str, set[str]] = {}
     for collision in collisions:
         paths.setdefault(collision.loser, set()).update(collision.paths)
-    return {name: tuple(sorted(found)) for name, found in sorted(paths.items())}
+    return {name: tuple(sorted(losers)) for name, losers in sorted(paths.items())}
 
 
 def check(collisions: Iterable[Collision], spec: ImageSpec) -> None:
@@ -258,17 +258,17 @@ def check(collisions: Iterable[Collision], spec: ImageSpec) -> None:
 
 def notes(collisions: Iterable[Collision], spec: ImageSpec) -> tuple[str, ...]:
     """Return a sentence on each collision that the image's table does not decide."""
-    found = []
+    texts = []
     for collision in collisions:
         hint = _hint(collision, spec)
         if collision.reason == "name":
-            found.append(f"{collision}; to decide: {hint}")
+            texts.append(f"{collision}; to decide: {hint}")
         if collision.reason == "dependency":
-            found.append(
+            texts.append(
                 f"{collision}; it requires `{collision.loser}`, the other way round: {hint}"
             )
-    return tuple(found)
+    return tuple(texts)
 
 
-def _hint(each: Collision, spec: ImageSpec) -> str:
-    return f'prefer = ["{each.loser}"] in [tool.lockstitch.images.{spec.name}]'
+def _hint(clash: Collision, spec: ImageSpec) -> str:
+    return f'prefer = ["{clash.loser}"] in [tool.lockstitch.images.{spec.name}]'

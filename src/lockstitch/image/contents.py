@@ -164,9 +164,9 @@ class InstalledWheel:
 
     def _check_documents(self) -> None:
         """Raise LockstitchError for a WHEEL of another version, a METADATA of another package."""
-        found = self._headers("WHEEL").get("wheel-version", "1")
-        if found.partition(".")[0] != "1":
-            message = f"`{self.wheel.filename}` has Wheel-Version {found:.20}, only 1 is known"
+        written = self._headers("WHEEL").get("wheel-version", "1")
+        if written.partition(".")[0] != "1":
+            message = f"`{self.wheel.filename}` has Wheel-Version {written:.20}, only 1 is known"
             raise LockstitchError(message)
         name, version = self.wheel.filename.split("-")[:2]
         headers = self._headers("METADATA")
@@ -436,16 +436,16 @@ def included(project: Project, image: ImageSpec, own: OwnFiles | None = None) ->
             hint = how_to_get(project, image, pattern)
             hint = hint or "correct the pattern in `include`; ** crosses folders"
             problems.append(LockstitchError(message, hint=hint))
-    for each in files.values():
-        if each.outside:
-            message = f"`{each.name}` leads out of the project, to `{each.path.resolve()}`"
+    for entry in files.values():
+        if entry.outside:
+            message = f"`{entry.name}` leads out of the project, to `{entry.path.resolve()}`"
             problems.append(LockstitchError(message, hint="copy the file into the project"))
-        elif any("\ud800" <= letter <= "\udfff" for letter in each.name):
-            shown = each.name.encode("utf-8", "backslashreplace").decode()
+        elif any("\ud800" <= letter <= "\udfff" for letter in entry.name):
+            shown = entry.name.encode("utf-8", "backslashreplace").decode()
             message = f"`{shown}` has a name that is not UTF-8"
             problems.append(LockstitchError(message, hint="rename it, or narrow `include`"))
-        elif own.facts(each).pointer:
-            message = f"`{each.name}` is a pointer of Git LFS and not the file itself"
+        elif own.facts(entry).pointer:
+            message = f"`{entry.name}` is a pointer of Git LFS and not the file itself"
             problems.append(LockstitchError(message, hint="git lfs pull"))
     raise_all(problems)
     return [files[name] for name in sorted(files)]
@@ -468,18 +468,18 @@ def unusual(project: Project, spec: ImageSpec, own: OwnFiles | None = None) -> I
     own = own or OwnFiles(project)
     code = own.matched(("src/**/*.py",), all_files=True) if project.is_package else {}
     listed = (*included(project, spec, own), *(hit for hits in code.values() for hit in hits))
-    names = {each.name: each for each in listed}
+    names = {entry.name: entry for entry in listed}
     crlf = []
     if left := passed_over(project, spec, own):
         shortened = first_of([f"`{name}`" for name in left], 3)
         yield f"{shortened} left out of `{spec.name}`: git ignores them, or an editor made them"
-    for name, each in sorted(names.items()):
-        if each.size > _LARGE:
-            yield f"`{name}` has {shown(each.size)}: `{spec.name}` is that much larger"
+    for name, entry in sorted(names.items()):
+        if entry.size > _LARGE:
+            yield f"`{name}` has {shown(entry.size)}: `{spec.name}` is that much larger"
         elif name.endswith(".ipynb") and PurePosixPath(name).name not in " ".join(spec.started):
             yield f"`{name}` is a notebook: nothing runs it in `{spec.name}`"
         elif name.endswith((".py", ".sh")):
-            facts = own.facts(each)
+            facts = own.facts(entry)
             if facts.crlf:
                 crlf.append(name)
             if facts.unreadable:
@@ -493,11 +493,11 @@ def how_to_get(project: Project, image: ImageSpec, path: str) -> str:
     """Return the command that brings a file that an image wants and the project lacks, or ""."""
     if (project.root / f"{path}.dvc").is_file():
         return f"dvc pull {path}.dvc"
-    jobs = [each for each in project.images if each.name != image.name and not each.port]
-    for each in jobs:
-        if any(path.startswith(f"{output.rstrip('/')}/") for output in each.outputs):
-            return f"lockstitch run {each.name}"
-    if beside := next((each.name for each in jobs if BESIDE in each.outputs), ""):
+    jobs = [job for job in project.images if job.name != image.name and not job.port]
+    for job in jobs:
+        if any(path.startswith(f"{output.rstrip('/')}/") for output in job.outputs):
+            return f"lockstitch run {job.name}"
+    if beside := next((job.name for job in jobs if BESIDE in job.outputs), ""):
         return f"lockstitch run {beside}"
     if other := _other_case(project.root, path):
         return f"git mv {other[0]} {other[1]}"
@@ -556,16 +556,16 @@ def app_files(
     content: Callable[[FoundFile], Content] = content_of,
 ) -> Iterator[Entry]:
     """Yield files below /app as an image has them."""
-    for each in files:
+    for entry in files:
         # The owner's x bit is all that is kept of a mode: a umask never takes that one away.
-        mode = 0o755 if each.executable else 0o644
+        mode = 0o755 if entry.executable else 0o644
         # A database or a model among the outputs, which the program writes again.
-        is_output = each.name.startswith(_output_folders(image)) or (
-            BESIDE in image.outputs and "/" not in each.name
+        is_output = entry.name.startswith(_output_folders(image)) or (
+            BESIDE in image.outputs and "/" not in entry.name
         )
-        if is_output and not each.name.endswith(".py"):
+        if is_output and not entry.name.endswith(".py"):
             mode |= 0o022
-        yield Entry(path=f"{APP}/{each.name}", kind=Kind.FILE, mode=mode, content=content(each))
+        yield Entry(path=f"{APP}/{entry.name}", kind=Kind.FILE, mode=mode, content=content(entry))
 
 
 def _output_folders(image: ImageSpec) -> tuple[str, ...]:
@@ -574,7 +574,7 @@ def _output_folders(image: ImageSpec) -> tuple[str, ...]:
 
 def below_outputs(files: Sequence[FoundFile], image: ImageSpec) -> list[FoundFile]:
     """Return the files in folders that the program may write to."""
-    return [each for each in files if each.name.startswith(_output_folders(image))]
+    return [entry for entry in files if entry.name.startswith(_output_folders(image))]
 
 
 def app_folders(files: Sequence[FoundFile], image: ImageSpec) -> Iterator[Entry]:
@@ -585,8 +585,8 @@ def app_folders(files: Sequence[FoundFile], image: ImageSpec) -> Iterator[Entry]
     folders = _output_folders(image)
     below = {
         str(parent)
-        for each in below_outputs(files, image)
-        for parent in PurePosixPath(each.name).parents
+        for entry in below_outputs(files, image)
+        for parent in PurePosixPath(entry.name).parents
         if f"{parent}/".startswith(folders)
     }
     outputs = {name.rstrip("/") for name in image.outputs if name != BESIDE}

@@ -122,7 +122,7 @@ def _kept(member: Member, base: CPythonBase, members: Mapping[str, Member]) -> b
 def _left_out() -> tuple[tuple[str, ...], tuple[re.Pattern[str], ...]]:
     """Return the folders and the patterns of cpython.toml."""
     tables = load_table(__package__, "cpython.toml")
-    return tuple(tables["folders"]), tuple(re.compile(each) for each in tables["patterns"])
+    return tuple(tables["folders"]), tuple(re.compile(text) for text in tables["patterns"])
 
 
 def _is_left_out(path: str) -> bool:

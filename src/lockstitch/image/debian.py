@@ -209,9 +209,9 @@ def _links(alternatives: Sequence[scripts.Alternative], tree: Mapping[str, Entry
     for alternative in sorted(alternatives, key=lambda a: (-a.priority, a)):
         chosen.setdefault(merged(alternative.link), alternative)
     return [
-        symlink(link, posixpath.relpath(f"/{merged(each.target)}", posixpath.dirname(f"/{link}")))
-        for link, each in chosen.items()
-        if link not in tree and merged(each.target) in tree
+        symlink(link, posixpath.relpath(f"/{merged(to.target)}", posixpath.dirname(f"/{link}")))
+        for link, to in chosen.items()
+        if link not in tree and merged(to.target) in tree
     ]
 
 

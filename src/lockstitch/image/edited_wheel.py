@@ -83,11 +83,11 @@ def is_plain(project: Project) -> bool:
 def of(wheel: bytes, known: Last, listing: Sequence[FoundFile], project: Project) -> bytes | None:
     """Return a wheel with what was edited since; None where its backend has to be asked."""
     edited = _edited(known, listing)
-    if edited is None or any(_may_decide(each, known, project) for each in edited):
+    if edited is None or any(_may_decide(file, known, project) for file in edited):
         return None
     replaced = {known.members[e.name]: e for e in edited if e.name in known.members}
-    new = {name: each.path.read_bytes() for name, each in replaced.items()}
-    if not all(each.is_as_it_was(each.path.stat()) for each in edited):
+    new = {name: file.path.read_bytes() for name, file in replaced.items()}
+    if not all(file.is_as_it_was(file.path.stat()) for file in edited):
         return None
     return _with(wheel, new) if new else wheel
 
@@ -121,33 +121,33 @@ def _texts(value: object) -> Iterator[str]:
         yield value
     elif isinstance(value, Mapping):
         for pair in value.items():
-            for each in pair:
-                yield from _texts(each)
+            for part in pair:
+                yield from _texts(part)
     elif isinstance(value, list):
-        for each in value:
-            yield from _texts(each)
+        for part in value:
+            yield from _texts(part)
 
 
 def _with(wheel: bytes, new: Mapping[str, bytes]) -> bytes | None:
     """Return a wheel with other bytes of some members; None where RECORD has no such rows."""
-    made = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(wheel)) as old, zipfile.ZipFile(made, "w") as zipped:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(wheel)) as old, zipfile.ZipFile(buffer, "w") as zipped:
         records = [n for n in old.namelist() if re.fullmatch(r"[^/]+\.dist-info/RECORD", n)]
         if len(records) != 1:
             return None
         lines = old.read(records[0]).decode().splitlines(keepends=True)
         for name, data in new.items():
             row = _row(name, old.read(name))
-            found = [n for n, line in enumerate(lines) if line.rstrip("\r\n") == row]
-            if len(found) != 1:
+            rows = [n for n, line in enumerate(lines) if line.rstrip("\r\n") == row]
+            if len(rows) != 1:
                 return None
-            end = lines[found[0]][len(row) :]
-            lines[found[0]] = _row(name, data) + end
+            end = lines[rows[0]][len(row) :]
+            lines[rows[0]] = _row(name, data) + end
         changed = {**new, records[0]: "".join(lines).encode()}
         for info in old.infolist():
             data = changed[info.filename] if info.filename in changed else old.read(info)
             zipped.writestr(info, data, info.compress_type)
-    return made.getvalue()
+    return buffer.getvalue()
 
 
 def _row(name: str, data: bytes) -> str:

@@ -50,8 +50,8 @@ def inspect(source: Source, name: str, store: Store, *, image: Manifest | None =
     manifest = image or source.manifest(name)
     config = _config(source, manifest)
     # What a base's Dockerfile set otherwise has an entry in the history, and no layer.
-    history = [each for each in config.get("history", []) if not each.get("empty_layer")]
-    titles = [each.get("created_by", "") for each in history]
+    history = [step for step in config.get("history", []) if not step.get("empty_layer")]
+    titles = [step.get("created_by", "") for step in history]
     titles += [""] * len(manifest.layers)  # others need not say how a layer was made
     layers = []
     total: dict[str, int] = {}
@@ -88,9 +88,9 @@ def _sizes(layers: Sequence[SourceLayer], store: Store) -> list[dict[str, int]]:
     """Return the bytes of each package of each layer, which are recorded by its digest."""
     known = {layer.facts.digest: sizes.recorded(layer.facts.digest, store) for layer in layers}
     missing = [layer for layer in layers if known[layer.facts.digest] is None]
-    read = listing.of_layers([(each.facts.digest, each.chunks) for each in missing], store)
-    for layer, found in zip(missing, read, strict=True):
-        known[layer.facts.digest] = sizes.remember(layer.facts.digest, found, store)
+    read = listing.of_layers([(layer.facts.digest, layer.chunks) for layer in missing], store)
+    for layer, contents in zip(missing, read, strict=True):
+        known[layer.facts.digest] = sizes.remember(layer.facts.digest, contents, store)
     return [known[layer.facts.digest] or {} for layer in layers]
 
 
@@ -100,8 +100,8 @@ def _config(source: Source, image: Manifest) -> Mapping[str, Any]:
         config = parse_json(document(source, image.config))
         given = [config["os"], config["architecture"], *config["rootfs"]["diff_ids"]]
         fits = len(config["rootfs"]["diff_ids"]) == len(image.layers)
-        fits = fits and all(isinstance(each, str) for each in given)
-        fits = fits and all(isinstance(each, dict) for each in config.get("history", []))
+        fits = fits and all(isinstance(word, str) for word in given)
+        fits = fits and all(isinstance(step, dict) for step in config.get("history", []))
         settings = config.get("config") or {}
         fits = fits and isinstance(settings, dict)
     except (ValueError, LookupError, TypeError, AttributeError):

@@ -98,7 +98,7 @@ class LayerRecords:
                 "diff_id": facts.diff_id,
                 "size": facts.size,
                 "unpacked": facts.unpacked,
-                "parts": {name: each.document() for name, each in result.packages.items()},
+                "parts": {name: facts.document() for name, facts in result.packages.items()},
                 **({"annotations": dict(facts.annotations)} if facts.annotations else {}),
             },
         )
@@ -121,7 +121,7 @@ class LayerRecords:
             self._store.remember(_OWN, owner, {**known, "now": now})
             return
         needed |= {digest for _, digest in left}
-        old = [each for each in known["before"] + known["old"] if each[1] not in needed]
+        old = [pair for pair in known["before"] + known["old"] if pair[1] not in needed]
         with self._store.alone(wait=False) as alone:
             if alone:
                 needed |= {
@@ -157,7 +157,7 @@ class LayerRecords:
             wheel.digest.hex: collisions.document(wheel.digest, self._store)
             for wheel in planned.wheels
         }
-        known = {key: each for key, each in documents.items() if each is not None}
+        known = {key: facts for key, facts in documents.items() if facts is not None}
         whole = record | ({"files": known} if known else {})
         return whole if len(canonical_json(whole)) <= MOST else record
 

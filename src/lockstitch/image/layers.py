@@ -138,9 +138,9 @@ def _stitched(job: Job, entries: Iterable[Entry], store: Store) -> LayerFacts:
         facts = (write if job.plan.lazy else stitch)(arranged, writer.write, writer.hasher)
         writer.commit(facts.digest)
     if job.plan.kind not in {"files", "app"}:  # which each edit changes, and which are soon read
-        found = listing.of_entries(arranged)
-        listing.keep(found, facts.digest, store)
-        sizes.remember(facts.digest, found, store)
+        held = listing.of_entries(arranged)
+        listing.keep(held, facts.digest, store)
+        sizes.remember(facts.digest, held, store)
     return facts
 
 
@@ -259,8 +259,8 @@ def _with_bytecode(
     if job.interpreter:
         sources = [(wheel, installed.sources()) for wheel, installed in wheels]
         compiled = bytecode.of_wheels(job.interpreter, store, sources)
-    for (_, installed), found in zip(wheels, compiled, strict=True):
-        yield installed.entries(found)
+    for (_, installed), code in zip(wheels, compiled, strict=True):
+        yield installed.entries(code)
 
 
 def _project_wheel(job: Job, store: Store, findings: _Findings) -> Iterator[Entry]:
@@ -283,10 +283,10 @@ def _app(job: Job, pack: Pack) -> Iterator[Entry]:
     def content(file: FoundFile) -> Content:
         if file.size >= (stargz.CHUNK if job.plan.lazy else STORED_FROM):  # stored, or cut
             return contents.content_of(file)
-        found = pack.content(file.path, file.size, digests[file.name])
-        if found is None:
+        packed = pack.content(file.path, file.size, digests[file.name])
+        if packed is None:
             raise contents.changed(file)
-        return found
+        return packed
 
     yield from contents.app_files([file for file, _ in job.plan.files], job.image, content)
     if job.plan.kind == "app":
@@ -355,8 +355,8 @@ def _units(jobs: Sequence[Job]) -> list[tuple[Job, ...]]:
     for job in sorted(jobs, key=lambda job: (job.plan.kind != "system", job.plan.key)):
         is_root = job.plan.kind in {"system", "python"}
         units.setdefault(job.base.plain.digest.hex if is_root else job.plan.key, []).append(job)
-    made = map(tuple, units.values())
-    return sorted(made, key=lambda unit: (unit[0].compiles, -sum(map(_weight, unit))))
+    groups = map(tuple, units.values())
+    return sorted(groups, key=lambda unit: (unit[0].compiles, -sum(map(_weight, unit))))
 
 
 def _made_together(unit: tuple[Job, ...]) -> list[LayerResult | Damaged]:

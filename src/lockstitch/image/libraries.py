@@ -116,8 +116,8 @@ def noted(entries: Iterable[Entry], store: Store, key: str) -> Iterator[Entry]:
         ):
             libraries.add(entry.path)
             if posixpath.basename(entry.path).startswith("libstdc++.so.") and entry.content:
-                found = _SYMBOL.findall(b"".join(entry.content.plain()))
-                symbols |= {each.decode() for each in found}
+                names = _SYMBOL.findall(b"".join(entry.content.plain()))
+                symbols |= {symbol.decode() for symbol in names}
         if match := _PROGRAMS.fullmatch(entry.path):
             programs.add(match[1])
         yield entry
@@ -136,8 +136,8 @@ def system_files(prepared: Prepared, store: Store) -> SystemFiles | None:
         record = store.record(_LAYER, f"{layer.key}-{_FORM}")
         if record is None and all(store.has_whole(d.digest) for d in base.downloads()):
             # Its layer was made by an older lockstitch, or elsewhere.
-            made = added_files(base, store) if layer.kind == "added" else root_files(base, store)
-            for _ in noted(made, store, layer.key):
+            entries = added_files(base, store) if layer.kind == "added" else root_files(base, store)
+            for _ in noted(entries, store, layer.key):
                 pass
             record = store.record(_LAYER, f"{layer.key}-{_FORM}")
         if record is None:
@@ -159,7 +159,7 @@ def objects(wheel: Digest, filename: str, store: Store) -> list[Object] | None:
     if record is None:
         if not store.has_whole(wheel):
             return None
-        record = [each.document() for each in _read(store.path(wheel), filename, store)]
+        record = [lib.document() for lib in _read(store.path(wheel), filename, store)]
         store.remember(_WHEEL, key, record)
     return [Object.of_document(row) for row in record]
 
@@ -186,7 +186,7 @@ class Watch:
         """Record what was read, and read what is not in the layer."""
         with contextlib.suppress(LockstitchError, OSError):  # it is told by who wants to know
             if self._is_new:
-                rows = [each.document() for each in _objects(self._passing, self._store)]
+                rows = [lib.document() for lib in _objects(self._passing, self._store)]
                 self._store.remember(_WHEEL, self._key, rows)
 
 
@@ -292,11 +292,11 @@ def check(
         return remembered
     system, wheels = system_files(prepared, store), [*_wheels(prepared)]
     listed = [objects(wheel.digest, wheel.filename, store) for wheel in wheels]
-    if system is None or any(each is None for each in listed):
+    if system is None or any(item is None for item in listed):
         return []
-    brought = [(w, found) for w, found in zip(wheels, listed, strict=True) if found]
+    brought = [(w, libs) for w, libs in zip(wheels, listed, strict=True) if libs]
     missing = [*_missing(brought, system, prepared)]
-    if not all(store.has_whole(each.wheel.digest) for each in missing):
+    if not all(store.has_whole(lib.wheel.digest) for lib in missing):
         return []  # whose code tells what is loaded
     notes = _notes(missing, project, prepared, store, packages) if missing else []
     store.remember(_CHECKED, key, notes)
@@ -327,13 +327,13 @@ def _notes(
     errors: list[LockstitchError] = []
     notes: list[str] = []
     allowed = {name.partition(".")[0] for name in prepared.spec.allow_missing}
-    for each in missing:
-        sure, possible = _judged(each, program, store)
+    for lib in missing:
+        sure, possible = _judged(lib, program, store)
         sure = {path: lacks for path, lacks in sure.items() if _top(path) not in allowed}
         if sure:
-            errors.append(_error(each, sure, prepared, packages))
+            errors.append(_error(lib, sure, prepared, packages))
         elif possible:
-            message = _error(each, possible, prepared, packages)
+            message = _error(lib, possible, prepared, packages)
             notes.append(f"{message.message}: {message.hint}")
     raise_all(errors)
     return notes
@@ -342,34 +342,34 @@ def _notes(
 def _missing(
     brought: Sequence[tuple[_Wheel, list[Object]]], system: SystemFiles, prepared: Prepared
 ) -> Iterator[_Missing]:
-    known = {name for _, found in brought for o in found for name in (o.name, o.soname)}
+    known = {name for _, libs in brought for o in libs for name in (o.name, o.soname)}
     folders = _FOLDERS[prepared.base.platform]
     known |= {
         posixpath.basename(path)
         for path in system.libraries
         if prepared.base.image or posixpath.dirname(path) in folders  # others have ldconfig's cache
     }
-    by_name = {name: o for _, found in brought for o in found for name in (o.name, o.soname)}
+    by_name = {name: o for _, libs in brought for o in libs for name in (o.name, o.soname)}
     own: dict[str, tuple[str, ...]] = {}  # what a file itself lacks, by path
 
-    def lacks(each: Object) -> tuple[str, ...]:
-        if each.path not in own:
-            own[each.path] = tuple(_lacks(each, known, system, prepared))
-        return own[each.path]
+    def lacks(lib: Object) -> tuple[str, ...]:
+        if lib.path not in own:
+            own[lib.path] = tuple(_lacks(lib, known, system, prepared))
+        return own[lib.path]
 
-    for wheel, found in brought:
-        files = {o.path: _with_loaded(o, by_name, lacks) for o in found}
+    for wheel, libs in brought:
+        files = {o.path: _with_loaded(o, by_name, lacks) for o in libs}
         files = {path: names for path, names in files.items() if names}
         if files:
-            stubs = {o.path: o.stub for o in found if o.path in files and o.module}
+            stubs = {o.path: o.stub for o in libs if o.path in files and o.module}
             yield _Missing(wheel=wheel, files=files, modules=stubs)
 
 
 def _with_loaded(
-    each: Object, by_name: Mapping[str, Object], lacks: Callable[[Object], tuple[str, ...]]
+    lib: Object, by_name: Mapping[str, Object], lacks: Callable[[Object], tuple[str, ...]]
 ) -> tuple[str, ...]:
     """Return the libraries that a file lacks, and those of wheels that it loads."""
-    seen, waiting, names = {each.path}, [each], set[str]()
+    seen, waiting, names = {lib.path}, [lib], set[str]()
     while waiting:
         one = waiting.pop()
         names |= {*lacks(one)}
@@ -379,12 +379,12 @@ def _with_loaded(
     return tuple(sorted(names))
 
 
-def _lacks(each: Object, known: set[str], system: SystemFiles, prepared: Prepared) -> Iterator[str]:
-    for name in each.libraries:
-        if name not in known and not _is_hosts(name) and not _searched(each, name, system):
+def _lacks(lib: Object, known: set[str], system: SystemFiles, prepared: Prepared) -> Iterator[str]:
+    for name in lib.libraries:
+        if name not in known and not _is_hosts(name) and not _searched(lib, name, system):
             yield name
     glibc = prepared.base.target().glibc
-    for library, version in each.required:
+    for library, version in lib.required:
         kind = version.partition("_")[0]
         if kind == "GLIBC" and glibc and _number(version) > _number(f"GLIBC_{glibc}"):
             yield version
@@ -394,9 +394,9 @@ def _lacks(each: Object, known: set[str], system: SystemFiles, prepared: Prepare
                 yield version
 
 
-def _searched(each: Object, name: str, system: SystemFiles) -> bool:
+def _searched(lib: Object, name: str, system: SystemFiles) -> bool:
     """Return whether an absolute RPATH leads to a library of the base."""
-    places = [posixpath.join(p.strip("/"), name) for p in each.search if p.startswith("/")]
+    places = [posixpath.join(p.strip("/"), name) for p in lib.search if p.startswith("/")]
     return any(place in system.libraries or f"usr/{place}" in system.libraries for place in places)
 
 
@@ -492,8 +492,8 @@ class _Code:
         for name, text in named.items() if stub else ():
             # Not through others, which are asked in their turn: that reads the wheel each time.
             alone = replace(whole, text={name: text}.get)
-            found = reaches(alone, Begin(path=name, roots=(_SITE,)))
-            importing += [found[stub]] if stub in found else []
+            reached = reaches(alone, Begin(path=name, roots=(_SITE,)))
+            importing += [reached[stub]] if stub in reached else []
         return max(importing) >= Reach.POSSIBLE if importing else bool(named)
 
 
@@ -526,11 +526,11 @@ def _error(
     ways = []
     if libraries:
         known = packages(libraries)
-        found = sorted({known[name] for name in libraries if name in known})
+        named = sorted({known[name] for name in libraries if name in known})
         if base.image:
-            ways.append(f"a base that has {', '.join(found or libraries)}")
-        elif found:
-            listed = ", ".join(f'"{name}"' for name in [*base.requested, *found])
+            ways.append(f"a base that has {', '.join(named or libraries)}")
+        elif named:
+            listed = ", ".join(f'"{name}"' for name in [*base.requested, *named])
             ways.append(f"packages = [{listed}] in [tool.lockstitch.base]")
         unknown = [name for name in libraries if name not in known]
         if unknown and not base.image:

@@ -38,8 +38,8 @@ def check(project: Project, lock: Lock, store: Store, fetcher: Fetcher, *, is_ne
                 if prepared:
                     _check(project, prepared, store, fetcher, is_new=is_new)
             except LockstitchError as error:
-                for each in error.everything():
-                    problems.setdefault(each.message, each)
+                for problem in error.everything():
+                    problems.setdefault(problem.message, problem)
     raise_all([*problems.values()])
 
 
@@ -70,14 +70,14 @@ def _check(
     start = Start.of(project, prepared, own)
     known = {wheel: remembered(wheel.digest, store) for wheel in wheels}
     likely = [modules or _named(wheel) for wheel, modules in known.items()]
-    certain = [each for each in start.lacking(likely) if each.reach is Reach.CERTAIN]
+    certain = [lead for lead in start.lacking(likely) if lead.reach is Reach.CERTAIN]
     missing = [wheel for wheel, modules in known.items() if modules is None]
     if not certain and (missing or not is_new):
         return
     threads.run(missing, lambda wheel: _read(wheel, store, fetcher), parallel=_PARALLEL)
-    found = [remembered(wheel.digest, store) for wheel in wheels]
-    if None not in found:
-        start.check([*filter(None, found)], store)
+    read = [remembered(wheel.digest, store) for wheel in wheels]
+    if None not in read:
+        start.check([*filter(None, read)], store)
 
 
 def _read(wheel: LockedWheel, store: Store, fetcher: Fetcher) -> None:

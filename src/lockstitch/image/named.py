@@ -46,16 +46,16 @@ class Named:
             # Attestations of BuildKit stand under `unknown/unknown`.
             entries = self.manifest.manifests
             wanted = [e for e in entries if e.platform and e.platform.os != "unknown"]
-        return [self.place.manifest(each.digest) for each in wanted]
+        return [self.place.manifest(entry.digest) for entry in wanted]
 
     def document(self, image: Manifest, kind: str) -> bytes:
         """Return the last document of a type about an image; raises LockstitchError without one."""
-        found = self.place.referrers(image.digest, kind)
-        if not found:
+        documents = self.place.referrers(image.digest, kind)
+        if not documents:
             message = f"nothing of the type `{kind}` refers to {self.name}@{image.digest}"
             hint = "lockstitch build, or push again from where it was built"
             raise LockstitchError(message, hint=hint)
-        manifest = self.place.manifest(found[-1].digest)
+        manifest = self.place.manifest(documents[-1].digest)
         return b"".join(verify.document(self.place, layer) for layer in manifest.layers)
 
 

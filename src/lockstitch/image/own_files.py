@@ -56,10 +56,10 @@ class OwnFiles:
         """Return the files in folders in which one of some globs may match."""
         key = tuple(patterns)
         if key not in self._listed:
-            found = files.walk(
+            walked = files.walk(
                 self._root, enters=lambda folder: files.may_match_below(folder, patterns)
             )
-            self._listed[key] = list(found)
+            self._listed[key] = list(walked)
         return self._listed[key]
 
     def matched(
@@ -75,11 +75,11 @@ class OwnFiles:
             return self._matched[key]
         if all_files:
             listed = self.listed(patterns) if patterns else []
-            found = {p: [each for each in listed if matches(each.name, p)] for p in patterns}
+            by_glob = {p: [file for file in listed if matches(file.name, p)] for p in patterns}
         else:
-            found = self._not_ignored(self.matched(patterns, all_files=True))
-        self._matched[key] = found
-        return found
+            by_glob = self._not_ignored(self.matched(patterns, all_files=True))
+        self._matched[key] = by_glob
+        return by_glob
 
     def _not_ignored(self, matched: dict[str, list[FoundFile]]) -> dict[str, list[FoundFile]]:
         names = {hit.name for hits in matched.values() for hit in hits} - matched.keys()
@@ -122,7 +122,7 @@ class OwnFiles:
         facts = _in_file(file)
         settled = file.changed < before - STEP
         if settled and file.is_as_it_was(file.path.stat()) and _is_utf8(file.name):
-            flags = [int(each) for each in (facts.crlf, facts.unreadable, facts.pointer)]
+            flags = [int(count) for count in (facts.crlf, facts.unreadable, facts.pointer)]
             self._read[file.name] = [*file.mark, facts.digest.hex, *flags]
         return facts
 

@@ -46,13 +46,13 @@ def _needed() -> Iterator[metadata.Distribution]:
     while waiting:
         name = waiting.pop()
         try:
-            found = metadata.distribution(name)
+            own = metadata.distribution(name)
         except metadata.PackageNotFoundError:
             message = f"`{name}` is not installed, and lockstitch needs it"
             hint = "install lockstitch again, or leave it out of the bundle: --without-tool"
             raise LockstitchError(message, hint=hint) from None
-        yield found
-        for line in found.requires or ():
+        yield own
+        for line in own.requires or ():
             required = Requirement(line)
             wanted = required.marker is None or required.marker.evaluate({"extra": ""})
             if wanted and of_requirement(line) not in seen:
@@ -60,22 +60,22 @@ def _needed() -> Iterator[metadata.Distribution]:
                 waiting.append(required.name)
 
 
-def _wheel(found: metadata.Distribution, folder: Path) -> Path:
+def _wheel(own: metadata.Distribution, folder: Path) -> Path:
     """Write the wheel of one distribution, with its RECORD as the last file."""
-    told = HeaderParser().parsestr(found.read_text("WHEEL") or "")
+    told = HeaderParser().parsestr(own.read_text("WHEEL") or "")
     tags = [str(tag).split("-") for tag in told.get_all("Tag", [])]
-    if not tags or found.files is None:
-        message = f"`{found.name}` {found.version} was not installed from a wheel"
+    if not tags or own.files is None:
+        message = f"`{own.name}` {own.version} was not installed from a wheel"
         hint = "leave lockstitch itself out of the bundle: --without-tool"
         raise LockstitchError(message, hint=hint)
     tag = "-".join(".".join(dict.fromkeys(part)) for part in zip(*tags, strict=True))
-    stem = f"{of_requirement(found.name).replace('-', '_')}-{found.version}"
+    stem = f"{of_requirement(own.name).replace('-', '_')}-{own.version}"
     path = folder / f"{stem}-{tag}.whl"
     record = io.StringIO()
     rows = csv.writer(record, lineterminator="\n")
     with zipfile.ZipFile(path, "w") as archive:
         info = ""
-        for name, place in sorted(_contents(found, stem)):
+        for name, place in sorted(_contents(own, stem)):
             data = place.read_bytes()
             info = name.partition("/")[0] if name.endswith(".dist-info/WHEEL") else info
             digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
@@ -94,25 +94,25 @@ def _add(archive: zipfile.ZipFile, name: str, data: bytes, mode: int) -> None:
     archive.writestr(member, data, compresslevel=1)  # a program of 38 MB: seconds with more
 
 
-def _contents(found: metadata.Distribution, stem: str) -> Iterator[tuple[str, Path]]:
+def _contents(own: metadata.Distribution, stem: str) -> Iterator[tuple[str, Path]]:
     """Yield the files of a wheel: their names in it, and where they are installed."""
     generated = {
         point.name
-        for point in found.entry_points
+        for point in own.entry_points
         if point.group in {"console_scripts", "gui_scripts"}
     }
-    is_own = of_requirement(found.name) == _NAME
-    for each in found.files or ():
-        name = posixpath.normpath(each.as_posix())
+    is_own = of_requirement(own.name) == _NAME
+    for part in own.files or ():
+        name = posixpath.normpath(part.as_posix())
         of_info = ".dist-info/" in name
         base = posixpath.basename(name)
         if "__pycache__" in name or (of_info and base in _NOT_OF_WHEELS):
             continue
         if name.startswith("../"):
             if base not in generated and "/bin/" in name:
-                yield f"{stem}.data/scripts/{base}", Path(str(each.locate()))
+                yield f"{stem}.data/scripts/{base}", Path(str(part.locate()))
         elif of_info or not is_own:
-            yield name, Path(str(each.locate()))
+            yield name, Path(str(part.locate()))
     if is_own:  # from where it is imported: of an editable installation, RECORD has no files of it
         for file in files.walk(_ROOT):
             yield f"{_NAME}/{file.name}", file.path

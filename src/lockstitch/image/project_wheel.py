@@ -51,7 +51,7 @@ def build(
     own = own or OwnFiles(project, store)
     since = int(clock.now() * 1e9) - STEP
     key = _signature(project, requirements, own.listed())
-    recent = [each for each in own.listed() if each.changed > since]
+    recent = [file for file in own.listed() if file.changed > since]
     known = store.record("own", key) if key else None
     if known and all(own.facts(f).digest == known["recent"].get(f.name) for f in recent):
         if known.get("none"):
@@ -69,8 +69,8 @@ def build(
             last = edited_wheel.last(store.path(built.digest), now, since)
             record = last.document() | _record(built)
             store.put_record("last own", _base_key(project, requirements), record)
-    if key and sum(each.size for each in recent) <= _MOST_RECENT:
-        hashed = {each.name: own.facts(each).digest for each in recent}
+    if key and sum(file.size for file in recent) <= _MOST_RECENT:
+        hashed = {file.name: own.facts(file).digest for file in recent}
         record = _record(built) if built else {"none": True}
         store.put_record("own", key, record | {"recent": hashed})
     return built
@@ -107,10 +107,10 @@ def _edited(
         files=record["files"], members=record["members"], others=record["others"]
     )
     data = store.read(before.digest)
-    made = edited_wheel.of(data, last, own.listed(), project) if data else None
-    if made is None:
+    wheel = edited_wheel.of(data, last, own.listed(), project) if data else None
+    if wheel is None:
         return None
-    digest = store.put(made)
+    digest = store.put(wheel)
     contents = before.contents
     if digest != before.digest:
         contents = _contents(store.path(digest), before.filename)
@@ -204,7 +204,7 @@ def _reads_anything(project: Project) -> bool:
     tools = project.document.get("tool", {})
     hatch = tools.get("hatch", {})
     hooks = [hatch.get("build", {}).get("hooks"), hatch.get("metadata", {}).get("hooks")]
-    hooks += [each.get("hooks") for each in hatch.get("build", {}).get("targets", {}).values()]
+    hooks += [part.get("hooks") for part in hatch.get("build", {}).get("targets", {}).values()]
     hooks += [hatch.get("version", {}).get("source") in {"code", "env"}]
     hooks += [tools.get("poetry", {}).get("build"), tools.get("pdm", {}).get("build")]
     hooks += [(tools.get("pdm", {}).get("version") or {}).get("source") == "call"]
@@ -235,7 +235,7 @@ def _has_setup_code(path: Path) -> bool:
         call = line.value if isinstance(line, ast.Expr) else None
         if isinstance(call, ast.Call) and ast.unparse(call.func) in {"setup", "setuptools.setup"}:
             given = [*call.args, *(keyword.value for keyword in call.keywords)]
-            if all(isinstance(each, ast.Constant) for each in given):
+            if all(isinstance(node, ast.Constant) for node in given):
                 continue
         return True
     return False
@@ -245,7 +245,7 @@ def _is_plain(project: Project) -> bool:
     """Return whether a backend reads files of the project only, and no git."""
     build = project.document.get("build-system", {})
     backend = build.get("build-backend", "setuptools.build_meta:__legacy__")
-    names = {of_requirement(each) for each in build.get("requires", ())}
+    names = {of_requirement(item) for item in build.get("requires", ())}
     own = {"flit-core", "hatchling", "pdm-backend", "poetry-core", "setuptools", "uv-build"}
     if backend not in _BACKENDS or not names <= {*own, "wheel"}:
         return False  # setuptools-scm, hatch-vcs, versioningit, pbr and many others
@@ -260,8 +260,8 @@ def _leads_out(value: object) -> bool:
     if isinstance(value, str):
         return ".." in PurePosixPath(value).parts
     if isinstance(value, Mapping):
-        return any(_leads_out(each) for pair in value.items() for each in pair)
-    return isinstance(value, list) and any(_leads_out(each) for each in value)
+        return any(_leads_out(part) for pair in value.items() for part in pair)
+    return isinstance(value, list) and any(_leads_out(item) for item in value)
 
 
 def _only_wheel(folder: Path) -> Path:
@@ -280,8 +280,8 @@ def _contents(path: Path, name: str) -> Digest:
     wheel = Wheel(path, name)
     try:
         listing = [
-            [each, of_bytes(member.read()), member.executable]
-            for each, member in wheel.members.items()
+            [name, of_bytes(member.read()), member.executable]
+            for name, member in wheel.members.items()
         ]
     finally:
         wheel.close()

@@ -98,7 +98,7 @@ def publish(
         platforms=tuple(sorted(str(image.descriptor.platform) for image in images)),
         pushed=pushed,
         documents=SentDocuments(
-            documents=sum(each.documents for each in brought),
-            bytes=sum(each.bytes for each in brought),
+            documents=sum(sent.documents for sent in brought),
+            bytes=sum(sent.bytes for sent in brought),
         ),
     )

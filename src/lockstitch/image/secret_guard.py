@@ -36,9 +36,9 @@ def refuse(
     key = of_bytes(canonical_json([_rules(), os.fspath(project.root), spec.name])).hex
     before = store.record(_KIND, key) or []
     clean = frozenset(before)
-    for each, digest in zip(included, digests, strict=True):
-        if digest not in clean and each.size <= _largest(each.name):
-            problems += _of(each.path.read_bytes(), each.name)
+    for file, digest in zip(included, digests, strict=True):
+        if digest not in clean and file.size <= _largest(file.name):
+            problems += _of(file.path.read_bytes(), file.name)
     if project_wheel is not None and project_wheel.contents not in clean:
         problems += _of_wheel(project_wheel, store)
     raise_all(problems)
@@ -57,10 +57,10 @@ def _largest(name: str) -> int:
 
 def _of(data: bytes, name: str) -> Iterator[LockstitchError]:
     chosen = [pattern for pattern in patterns.patterns() if pattern.high]
-    found = text.find_in(data, name, chosen)
-    for each in found:
-        yield each.error(name)
-    holds = None if found else secret_files.kept_login(name, text.decoded(data) or "")
+    secrets = text.find_in(data, name, chosen)
+    for secret in secrets:
+        yield secret.error(name)
+    holds = None if secrets else secret_files.kept_login(name, text.decoded(data) or "")
     if holds:
         message = f"`{name}:{holds[1]}` holds {holds[0]}: such a file belongs to one machine"
         yield LockstitchError(message, hint="take it out of `include`, and give it at run time")
@@ -83,9 +83,9 @@ def _of_settings(spec: ImageSpec) -> Iterator[LockstitchError]:
     places += [("command", "command", word) for word in spec.started]
     chosen = [p for p in patterns.patterns() if p.high or p.name == "url-credentials"]
     for table, name, words in places:
-        for each in text.find(words, f"{table}.{name}", chosen):
-            message = f"`{name}` of image `{spec.name}` holds a secret ({each.rule}): "
+        for secret in text.find(words, f"{table}.{name}", chosen):
+            message = f"`{name}` of image `{spec.name}` holds a secret ({secret.rule}): "
             hint = f"take it out of [tool.lockstitch.images.{spec.name}.{table}], "
             if table == "command":
                 hint = f"take it out of `command` in [tool.lockstitch.images.{spec.name}], "
-            yield LockstitchError(message + each.excerpt, hint=hint + "give it at run time")
+            yield LockstitchError(message + secret.excerpt, hint=hint + "give it at run time")

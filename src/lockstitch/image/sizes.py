@@ -44,11 +44,11 @@ def of_layers(layers: Iterable[Layer]) -> list[Package]:
     """Return packages by size, largest first; what belongs to no wheel goes by its folder."""
     sizes: dict[str, int] = defaultdict(int)
     for layer in layers:
-        found = [
+        records = [
             (member, StoredFile(size=member.size, content=content))
             for member, content in entries(layer, lambda path: path.endswith(RECORD))
         ]
-        for name, count in of_listing(found):
+        for name, count in of_listing(records):
             sizes[name] += count
     packages = [Package(name=name, size=count) for name, count in sizes.items() if count]
     return sorted(packages, key=lambda package: (-package.size, package.name))
@@ -142,9 +142,9 @@ def _moved(project: Project) -> str:
     if not told or not (project.root / "uv.lock").is_file():
         return ""
     used = {word for image in project.images for step in image.steps for word in step[:3]}
-    for found in files.walk(project.root):
-        if found.name.endswith(".py"):
-            text = found.path.read_text("utf-8", "replace")
+    for file in files.walk(project.root):
+        if file.name.endswith(".py"):
+            text = file.path.read_text("utf-8", "replace")
             used |= {match[1] for match in _IMPORTED.finditer(text)}
     known = {normal(name) for name in used} | {normal(distribution_of(name)) for name in used}
     lines = texts(table(project.document, "project").get("dependencies"))
@@ -176,9 +176,9 @@ def snapshots(layout: Layout, names: Sequence[str]) -> dict[str, Snapshot]:
             manifest = layout.document(digest)
             config = layout.document(Digest.parse(manifest["config"]["digest"]))
             # A base's Dockerfile has entries without a layer, and need not say how one was made.
-            written = [each for each in config.get("history", []) if not each.get("empty_layer")]
-            listed = [(each["digest"], each["size"]) for each in manifest["layers"]]
-            titles = [str(each.get("created_by", "")) for each in written] + [""] * len(listed)
+            written = [step for step in config.get("history", []) if not step.get("empty_layer")]
+            listed = [(blob["digest"], blob["size"]) for blob in manifest["layers"]]
+            titles = [str(step.get("created_by", "")) for step in written] + [""] * len(listed)
             layers = tuple((t, d, s) for t, (d, s) in zip(titles, listed, strict=False))
         except (LockstitchError, AttributeError, KeyError, TypeError, ValueError):
             continue
@@ -189,9 +189,9 @@ def snapshots(layout: Layout, names: Sequence[str]) -> dict[str, Snapshot]:
 def keep(path: Path, before: Mapping[str, Snapshot], now: Mapping[str, str]) -> None:
     """Write the snapshot of each image whose digest has changed to a file of snapshots."""
     known = _read(path)
-    changed = {n: each for n, each in before.items() if now.get(n, each.digest) != each.digest}
-    for name, each in changed.items():
-        known[name] = {"digest": each.digest, "layers": [list(layer) for layer in each.layers]}
+    changed = {n: old for n, old in before.items() if now.get(n, old.digest) != old.digest}
+    for name, old in changed.items():
+        known[name] = {"digest": old.digest, "layers": [list(layer) for layer in old.layers]}
     if changed:
         files.write_text(path, json.dumps(known, indent=2, sort_keys=True) + "\n")
 

@@ -27,7 +27,7 @@ Wheels = Mapping[str, Mapping[Digest, str]]  # a package's name -> where its whe
 
 def wheels(project: Project) -> Wheels:
     """Return the wheels that the images of a project lock; a lock that is damaged has none."""
-    found: dict[str, dict[Digest, str]] = {}
+    wheels_of: dict[str, dict[Digest, str]] = {}
     for image in project.images:
         path = project.root / pylock_name(image.name)
         with contextlib.suppress(LockstitchError):
@@ -35,9 +35,9 @@ def wheels(project: Project) -> Wheels:
             for package in packages:
                 for wheel in package.wheels:
                     if wheel.sha256:
-                        place = found.setdefault(package.name, {})
+                        place = wheels_of.setdefault(package.name, {})
                         place[Digest.of_hex(wheel.sha256)] = wheel.url
-    return found
+    return wheels_of
 
 
 def new(before: Wheels, after: Wheels, store: Store, fetcher: Fetcher) -> dict[str, list[str]]:
@@ -76,8 +76,8 @@ def between(
     def of(wheels: Iterable[Digest]) -> set[str]:
         return {line for wheel in wheels for line in known(wheel, store) or ()}
 
-    found = {name: sorted(of(after[name]) - of(before.get(name, ()))) for name in sorted(after)}
-    return {name: lines for name, lines in found.items() if lines}
+    started = {name: sorted(of(after[name]) - of(before.get(name, ()))) for name in sorted(after)}
+    return {name: lines for name, lines in started.items() if lines}
 
 
 def known(wheel: Digest, store: Store) -> list[str] | None:
@@ -93,22 +93,22 @@ def known(wheel: Digest, store: Store) -> list[str] | None:
         return None
 
 
-def sentences(found: Mapping[str, Iterable[str]]) -> Iterator[str]:
+def sentences(started: Mapping[str, Iterable[str]]) -> Iterator[str]:
     """Yield a sentence on each package that runs something new."""
-    for name, lines in found.items():
+    for name, lines in started.items():
         for line in lines:
             yield f"`{name}` now runs code at each start of Python, by {line}"
 
 
 def _remember(wheel: Digest, lines: Iterator[str], store: Store) -> list[str]:
-    found = [*lines]
-    store.remember(_KIND, f"{wheel.hex}-{_FORM}", found)
-    return found
+    result = [*lines]
+    store.remember(_KIND, f"{wheel.hex}-{_FORM}", result)
+    return result
 
 
 def _lines(wheel: "Path | IO[bytes]") -> Iterator[str]:
     with zipfile.ZipFile(wheel) as archive:
-        for info in sorted(archive.infolist(), key=lambda each: each.filename):
+        for info in sorted(archive.infolist(), key=lambda wheel: wheel.filename):
             name = _in_site(info.filename)
             if name in _CUSTOM:
                 yield f"`{name}` ({info.CRC:08x})"

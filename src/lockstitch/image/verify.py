@@ -262,7 +262,7 @@ class Contents:
         """Return the versions of the Debian packages by their names."""
         paths = [path for path in self.files if _STATUS.fullmatch(path)]
         fields = [fields_of(self._text(path)) for path in sorted(paths)]
-        return {each.get("package", ""): each.get("version", "") for each in fields}
+        return {row.get("package", ""): row.get("version", "") for row in fields}
 
     def _text(self, path: str) -> bytes:
         file = self.files.get(path)
@@ -327,7 +327,7 @@ def check_bill(bill: Any, digest: Digest, contents: Contents) -> Iterator[str]:
     if bill["bomFormat"] != "CycloneDX":
         yield f"it is `{bill['bomFormat']!s:.40}`, not CycloneDX"
         return
-    about = [each["content"] for each in bill["metadata"]["component"].get("hashes", [])]
+    about = [known["content"] for known in bill["metadata"]["component"].get("hashes", [])]
     if about != [digest.hex]:
         yield f"it is about {', '.join(map(str, about)) or 'no image'}, not {digest.hex}"
     python: set[tuple[str, str]] = set()
@@ -357,7 +357,7 @@ def _both_ways(
 
 def check_origin(statement: Any, digest: Digest, labels: Mapping[str, str]) -> Iterator[str]:
     """Yield where a statement of provenance and the image differ."""
-    about = [each["digest"].get("sha256") for each in statement["subject"]]
+    about = [part["digest"].get("sha256") for part in statement["subject"]]
     if about != [digest.hex]:
         yield f"it is about {', '.join(map(str, about)) or 'no image'}, not {digest.hex}"
     if statement["predicateType"] != provenance.PREDICATE:

@@ -81,13 +81,13 @@ def lacks(
     A wheel that is neither in the store nor remembered is not followed.
     """
     walk = _Walk([*starts], wheels, has, tops, store, python)
-    found: dict[str, Lack] = {}
+    listed: dict[str, Lack] = {}
     while True:
-        lack, way = walk.next({*found})
+        lack, way = walk.next({*listed})
         if lack is None:
-            return [*found.values()]
+            return [*listed.values()]
         if walk.holds(way):
-            found[lack.top] = replace(lack, is_sure=not walk.tampers(way))
+            listed[lack.top] = replace(lack, is_sure=not walk.tampers(way))
 
 
 class _Walk:
@@ -275,11 +275,11 @@ def _member(archive: zipfile.ZipFile, name: str) -> bytes:
 
 
 def _statements(path: str, data: bytes) -> list[_Statement]:
-    found: list[_Statement] = []
+    lines: list[_Statement] = []
     if path.endswith("/__init__.py"):
         defined = [match[1] or match[2] for match in _DEFINITION.finditer(data)]
         own = tuple(dict.fromkeys(name.decode("utf-8", "replace") for name in defined))
-        found += [(0, True, _DEFINES, "", own)] if own else []
+        lines += [(0, True, _DEFINES, "", own)] if own else []
     line, at = 1, 0
     for match in _STATEMENT.finditer(data):
         line += data.count(b"\n", at, match.start())
@@ -287,13 +287,13 @@ def _statements(path: str, data: bytes) -> list[_Statement]:
         at_margin = not match["margin"]
         if match["modules"]:
             names = _NAME.findall(match["modules"].decode("utf-8", "replace"))
-            found += [(line, at_margin, 0, name, ()) for name in names]
+            lines += [(line, at_margin, 0, name, ()) for name in names]
             continue
         base, level = match["base"].decode("utf-8", "replace"), len(match["dots"])
         if at_margin or not level:  # a relative one within a block is never followed
             names = _NAME.findall(_COMMENT.sub(b"", match["names"]).decode("utf-8", "replace"))
-            found.append((line, at_margin, level, base, tuple(names)))
-    return found
+            lines.append((line, at_margin, level, base, tuple(names)))
+    return lines
 
 
 def _text(wheel: LockedWheel, path: str, store: Store) -> str:

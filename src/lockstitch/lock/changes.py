@@ -42,8 +42,8 @@ class Change:
     def document(self) -> dict[str, Any]:
         """Return it as JSON."""
         keys = ("what", "name", "before", "after")
-        found: dict[str, Any] = {key: getattr(self, key) for key in keys}
-        return found | {"kind": self.kind, "images": list(self.images)}
+        result: dict[str, Any] = {key: getattr(self, key) for key in keys}
+        return result | {"kind": self.kind, "images": list(self.images)}
 
 
 Pins = Mapping[str, tuple[str, frozenset[str]]]  # name -> versions as one text, sha256 of files
@@ -122,8 +122,8 @@ def _image(path: Path, targets: Sequence[Target]) -> Pins:
         versions.setdefault(package.name, set()).add(package.version or "?")
         hashes.setdefault(package.name, set()).update(w.sha256 for w in package.wheels)
     return {
-        name: (", ".join(sorted(found)), frozenset(hashes[name]))
-        for name, found in versions.items()
+        name: (", ".join(sorted(pinned)), frozenset(hashes[name]))
+        for name, pinned in versions.items()
     }
 
 

@@ -108,7 +108,7 @@ def bill(
         graph = {refs[n]: [refs[e] for e in edges[n] if e in refs] for n in refs if n in edges}
         direct = sorted(name for name in edges[""] if name in refs)
     asks = first[0].ref if first else subject.ref
-    graph[subject.ref] = [*(each.ref for each in first), *(each.ref for each in system)]
+    graph[subject.ref] = [*(part.ref for part in first), *(part.ref for part in system)]
     graph[asks] = [*graph.get(asks, []), *(refs[name] for name in direct)]
     document = sbom.document(
         subject, [*first, *packages.values(), *system], graph, created=created(wheels, base)
@@ -140,8 +140,8 @@ def needs(project: Project, spec: ImageSpec, target: Target) -> dict[str, set[st
         return {"": set(walk.direct)} | {name: {*needed} for name, needed in walk.needs.items()}
     edges = {"": declared.names(project.document, spec.groups, spec.extras)}
     for package in graph.packages:
-        found = edges.setdefault(package.name, set())
-        found |= {e.name for e in package.dependencies if not e.optional and holds(e.marker, ())}
+        direct = edges.setdefault(package.name, set())
+        direct |= {e.name for e in package.dependencies if not e.optional and holds(e.marker, ())}
     return edges
 
 
@@ -168,7 +168,7 @@ def _dumps(source: str, where: str, lines: Sequence[str]) -> str:
 
 def _line(name: str, version: str, hashes: Iterable[str], marker: str = "") -> str:
     text = f"{name}=={version}" + (f" ; {marker}" if marker else "")
-    return " \\\n".join([text, *(f"    --hash=sha256:{each}" for each in sorted(set(hashes)))])
+    return " \\\n".join([text, *(f"    --hash=sha256:{digest}" for digest in sorted(set(hashes)))])
 
 
 def _universal(package: Package) -> str:

@@ -231,7 +231,7 @@ def _built_wheel(table: Table) -> BuiltWheel:
 
 def _read_builder(table: Table) -> Builder:
     """Return the builder of a table, with problems added to the table."""
-    packages = (read_package(each) for each in table.each("package"))
+    packages = (read_package(package) for package in table.each("package"))
     return Builder(
         platform=read_text(table, "platform", PLATFORM),
         release=read_text(table, "release"),
@@ -270,7 +270,7 @@ def read(root: Path) -> Lock:
     try:
         return _lock(parse_toml(files.read_text(path), "it", hint="lockstitch lock"))
     except LockstitchError as error:
-        texts = [f"`{NAME}` cannot be read: {each.message}" for each in error.everything()]
+        texts = [f"`{NAME}` cannot be read: {wrong.message}" for wrong in error.everything()]
         raise_all([LockstitchError(text, hint="lockstitch lock") for text in texts])
         raise AssertionError from error  # raise_all raised
 

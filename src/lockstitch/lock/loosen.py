@@ -37,10 +37,10 @@ def hint(project: Project, conflict: str, env: Mapping[str, str]) -> str:
         return f"sed -i 's/^requires-python.*/{narrow}/' pyproject.toml && lockstitch lock"
     for _ in range(_ROUNDS):
         named = [p for p in pins if p not in loose and _is_named(p, conflict)][:_MOST]
-        for each in (*([each] for each in named), named):
-            conflict = _conflict(_changed(text, [*loose, *each], wider), env)
+        for group in (*([pin] for pin in named), named):
+            conflict = _conflict(_changed(text, [*loose, *group], wider), env)
             if not conflict:
-                return _command(pins, _fewest(text, [*loose, *each], wider, env), wider)
+                return _command(pins, _fewest(text, [*loose, *group], wider, env), wider)
         if not named:
             return ""
         loose += named
@@ -52,14 +52,14 @@ def pinned(project: Project, pin: str, env: Mapping[str, str]) -> str:
     text = files.read_text(project.root / "pyproject.toml")
     name = normal(pin.partition("==")[0])
     pins = {
-        each: group
-        for each, group in _pins(toml(text))
-        if normal(re.split(r"[\[=\s]", each)[0]) == name
+        pin: group
+        for pin, group in _pins(toml(text))
+        if normal(re.split(r"[\[=\s]", pin)[0]) == name
     }
     wider = dict.fromkeys(pins, pin)
     changed = _changed(text, [*pins], wider)
     constraints = texts(table(toml(text), "tool", "uv").get("constraint-dependencies"))
-    bound = [each for each in constraints if (m := _PIN.fullmatch(each)) and normal(m[1]) == name]
+    bound = [pin for pin in constraints if (m := _PIN.fullmatch(pin)) and normal(m[1]) == name]
     if bound and not pins:
         edit = f"s/{re.escape(bound[0])}/{pin}/"
         changed = _changed(text, bound, dict.fromkeys(bound, pin))
@@ -91,8 +91,8 @@ def _fewest(
     text: str, pins: list[str], wider: Mapping[str, str], env: Mapping[str, str]
 ) -> list[str]:
     """Return pins without those that uv finds versions beside."""
-    for each in [*pins]:
-        fewer = [pin for pin in pins if pin != each]
+    for kept in [*pins]:
+        fewer = [pin for pin in pins if pin != kept]
         if fewer and not _conflict(_changed(text, fewer, wider), env):
             pins = fewer
     return pins

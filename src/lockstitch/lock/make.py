@@ -178,7 +178,7 @@ def release(project: Project) -> str:
 
 def _requires(project: Project, own: ServiceSpec) -> tuple[str, ...]:
     """Return the requirements of a service of the project's own, as the lock has them."""
-    return own.packages or tuple(f"{each} of debian:{release(project)}" for each in own.debian)
+    return own.packages or tuple(f"{name} of debian:{release(project)}" for name in own.debian)
 
 
 def _of_debian(project: Project, own: ServiceSpec, places: Sources) -> LockedService:
@@ -265,7 +265,7 @@ def _refuse_other_platforms(project: Project, bases: Sequence[Base]) -> None:
     problems = []
     for base in bases if listed else ():
         markers = base.target().markers()
-        if not any(holds(each, markers, ()) for each in listed):
+        if not any(holds(marker, markers, ()) for marker in listed):
             message = f"`environments` of [tool.uv] leaves out {base.platform}"
             hint = "add \"sys_platform == 'linux'\" to environments, then lockstitch lock"
             problems.append(LockstitchError(message, hint=hint))
@@ -377,7 +377,7 @@ def _built(
     """
     same = before is not None and before.builders == builders
     kept = [w for w in (before.built if before else ()) if same or w.platform == "any"]
-    by_platform = {each.platform: each for each in builders}
+    by_platform = {item.platform: item for item in builders}
     built: dict[tuple[str, str], BuiltWheel] = {}
     problems: list[LockstitchError] = []
     for base in bases:
@@ -403,11 +403,11 @@ def _built(
                     with places.progress.task(title, 0):
                         known = sources.build(unbuilt, place, _resolver(project))
                 except LockstitchError as error:
-                    for each in error.everything():
-                        if sources.PIN in each.hint and unbuilt.version:
+                    for problem in error.everything():
+                        if sources.PIN in problem.hint and unbuilt.version:
                             way = uv.with_wheel(project, unbuilt)
-                            each.hint = each.hint.replace(sources.PIN, way or sources.PIN)
-                        problems.append(each)
+                            problem.hint = problem.hint.replace(sources.PIN, way or sources.PIN)
+                        problems.append(problem)
                     continue
             built[unbuilt.artifact, known.platform] = known
     raise_all(problems)
@@ -419,12 +419,12 @@ def _folders(
 ) -> tuple[LockedFolder, ...]:
     """Return the folders of the repository that images install, with what builds them."""
     unbuilt = {u.artifact: u for base in bases for u in _without_wheel(project, base)}
-    wanted = [each for each in unbuilt.values() if each.kind == "folder"]
+    wanted = [s for s in unbuilt.values() if s.kind == "folder"]
     kept = {folder.path: folder for folder in before.folders} if before else {}
     return tuple(
         sorted(
-            sources.folder(each, project.root, _resolver(project, kept.get(each.artifact)))
-            for each in wanted
+            sources.folder(s, project.root, _resolver(project, kept.get(s.artifact)))
+            for s in wanted
         )
     )
 
@@ -459,7 +459,7 @@ def _without_wheel(project: Project, base: Base) -> list[Unbuilt]:
         # What has neither a wheel nor a source is said by `build`, for the images that want it.
         with contextlib.suppress(LockstitchError):
             pylock.select(files.read_text(project.root / name), base.target(), name, built=collect)
-    return sorted(packages.values(), key=lambda each: (each.name, each.version, each.artifact))
+    return sorted(packages.values(), key=lambda s: (s.name, s.version, s.artifact))
 
 
 def stale(project: Project, lock: Lock) -> list[LockstitchError]:

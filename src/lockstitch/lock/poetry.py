@@ -48,19 +48,19 @@ def check(project: Project) -> None:
 def export_image(project: Project, image: ImageSpec, target: Path, bases: Sequence[Base]) -> None:
     """Write the PEP 751 lock of one image: poetry.lock's wheels, with addresses from the index."""
     text = files.read_text(project.root / LOCK)
-    found, others = {}, {}
+    pinned, others = {}, {}
     for base in bases:
         machine = base.target()
         pins = poetry.select(text, machine, image.groups, image.extras, LOCK)
         known = urls.known(project.root, machine)
         wanted = [pin for pin in pins if isinstance(pin, Pinned)]
         wheels = [pin for pin in wanted if pin.is_wheel]
-        found[base.platform] = urls.resolve(wheels, machine, project.root, known=known)
+        pinned[base.platform] = urls.resolve(wheels, machine, project.root, known=known)
         others[base.platform] = [
             *(pin for pin in pins if isinstance(pin, Unbuilt)),
             *urls.sources((pin for pin in wanted if not pin.is_wheel), machine, project.root),
         ]
-    files.write_text(target, urls.dumps(found, project.python, others))
+    files.write_text(target, urls.dumps(pinned, project.python, others))
 
 
 def export_requirements(project: Project, target: Path) -> None:

@@ -273,7 +273,7 @@ def built_for(lock: Lock, target: Target, root: Path, store: Store) -> Built:
     What it returns builds the wheel of a folder, takes a wheel that is a file into the store, and
     raises LockstitchError when that fails.
     """
-    folders = {each.path: each for each in lock.folders}
+    folders = {locked.path: locked for locked in lock.folders}
 
     def built(unbuilt: Unbuilt) -> LockedWheel | None:
         locked = folders.get(unbuilt.artifact)
@@ -615,7 +615,7 @@ def _extract(archive: Path, source: Source, folder: Path) -> None:
             return
         with tarfile.open(archive, "r:*") as tar:
             tarred = tar.getmembers()
-            _bound(source, len(tarred), sum(each.size for each in tarred))
+            _bound(source, len(tarred), sum(member.size for member in tarred))
             tar.extractall(folder, tarred, filter="data")
     except (*DAMAGE, OSError, zipfile.BadZipFile, NotImplementedError) as e:
         message = f"the source of `{source.title}` cannot be unpacked: {e}"
@@ -692,7 +692,7 @@ def _failed(source: Source, output: Sequence[str], log: Path) -> LockstitchError
     message += "\n".join(f"  {lines[n]}" for n in sorted({*errors, *last}))
     needed = _headers(source, "\n".join(lines))
     if needed:
-        listed = ", ".join(f'"{each}"' for each in needed)
+        listed = ", ".join(f'"{name}"' for name in needed)
         hint = f"apt-get install {' '.join(needed)} && lockstitch lock; or {_CONTAINED} and "
         return LockstitchError(message, hint=f"{hint}build-packages = [{listed}]")
     return LockstitchError(message, hint=f"read {log}, or {PIN}")

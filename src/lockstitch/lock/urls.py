@@ -261,8 +261,8 @@ def dumps(
     pinned: dict[tuple[str, str], dict[str, LockedWheel | Unbuilt]] = {}
     for platform, machine in machines.items():
         every: list[LockedWheel | Unbuilt] = [*wheels[platform]]
-        for each in [*every, *(others or {}).get(platform, ())]:
-            pinned.setdefault((each.name, each.version), {})[machine] = each
+        for pin in [*every, *(others or {}).get(platform, ())]:
+            pinned.setdefault((pin.name, pin.version), {})[machine] = pin
     environments = ", ".join(
         _text(f"sys_platform == 'linux' and platform_machine == '{machine}'")
         for machine in machines.values()
@@ -279,7 +279,7 @@ def dumps(
         if len(chosen) < len(machines):
             markers = (f"platform_machine == '{machine}'" for machine in sorted(chosen))
             lines.append(f"marker = {_text(' or '.join(markers))}")
-        files = {each for each in chosen.values() if isinstance(each, LockedWheel)}
+        files = {wheel for wheel in chosen.values() if isinstance(wheel, LockedWheel)}
         entries = [f"    {_entry(wheel)}," for wheel in sorted(files)]
         lines += ["wheels = [", *entries, "]"] if entries else []
         lines += [_source(source) for source in sorted(sources, key=repr)]

@@ -59,7 +59,7 @@ def create(
         "config": HOOKS[hooks],
     }
     written = []
-    for path, source in sorted(_sources(template), key=lambda found: found[0]):
+    for path, source in sorted(_sources(template), key=lambda pair: pair[0]):
         if _OWNERS.get(path) not in {None, manager, hooks}:
             continue
         data = source.read_bytes()
@@ -80,18 +80,18 @@ def hook_files(manager: str, *, in_project: bool = True, has_code: bool = True) 
     the first is committed.
     """
     root = resources.files("lockstitch.scaffold").joinpath("templates", "hooks")
-    found = {}
+    texts = {}
     for source, path in _SHARED.items():
         if _OWNERS.get(path) in {None, "prek"}:
             text = root.joinpath(source).read_text(encoding="utf-8")
             chosen = {manager, "prek"}
             is_rendered = path in _RENDERED
-            found[path] = _render(text, chosen, {"run": f"{manager} run"}) if is_rendered else text
+            texts[path] = _render(text, chosen, {"run": f"{manager} run"}) if is_rendered else text
     if not in_project:
-        found["prek.toml"] = found["prek.toml"].replace(".venv/bin/", f"{manager} run ")
+        texts["prek.toml"] = texts["prek.toml"].replace(".venv/bin/", f"{manager} run ")
     if not has_code:
-        found["prek.toml"] = found["prek.toml"].replace(_OF_MYPY, r"\.pyi?$")
-    return found
+        texts["prek.toml"] = texts["prek.toml"].replace(_OF_MYPY, r"\.pyi?$")
+    return texts
 
 
 def _sources(template: str) -> Iterator[tuple[str, Traversable]]:
@@ -164,9 +164,9 @@ def place_problems(folder: Path) -> Iterator[LockstitchError]:
 
 
 def _walk(root: Traversable, prefix: str) -> Iterator[tuple[str, Traversable]]:
-    for each in root.iterdir():
-        if each.is_dir():
-            if each.name not in SKIPPED_FOLDERS:
-                yield from _walk(each, f"{prefix}{each.name}/")
-        elif not each.name.endswith(".pyc"):
-            yield prefix + each.name, each
+    for inner in root.iterdir():
+        if inner.is_dir():
+            if inner.name not in SKIPPED_FOLDERS:
+                yield from _walk(inner, f"{prefix}{inner.name}/")
+        elif not inner.name.endswith(".pyc"):
+            yield prefix + inner.name, inner

@@ -30,6 +30,6 @@ def digest(service: str) -> Digest:
 def version(service: str) -> str:
     """Return the version of the package that the service is."""
     name = re.escape(_PACKAGES[service])
-    found = re.search(rf"(?m)^{name}==(\S+)", requirements(service))
-    assert found  # noqa: S101 -- our own list names its own package
-    return found[1]
+    match = re.search(rf"(?m)^{name}==(\S+)", requirements(service))
+    assert match  # noqa: S101 -- our own list names its own package
+    return match[1]

@@ -263,7 +263,7 @@ def _wait(
             raise LockstitchError(message, hint="lockstitch stack logs supervisor")
         clock.sleep(0.05)
     why = [
-        f"`{state['name']}`: {state['problem'] or state['state']}" for state in services.values()
+        f"`{facts['name']}`: {facts['problem'] or facts['state']}" for facts in services.values()
     ]
     message = f"not ready after {_PATIENCE:.0f} s\n" + ("\n".join(why) or "no supervisor")
     raise LockstitchError(message, hint="lockstitch stack logs")

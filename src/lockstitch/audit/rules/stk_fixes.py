@@ -262,13 +262,10 @@ def _variable(file: File[Compose], service: Service, password: Password) -> str:
     """Return the name that a password gets in `.env`: its own, or that of an equal one."""
     if password.default_of or password.name:
         return password.default_of or password.name
-    same = [
-        same.default_of or same.name
-        for _, same in _of_file(file)
-        if same.secret == password.secret and (same.default_of or same.name)
-    ]
+    every = [other for _, other in _of_file(file) if other.secret == password.secret]
+    same = [name for other in every if (name := other.default_of or other.name)]
     host = file.value.services.get(password.host, service)
-    own = [same.name for same in passwords(host) if same.secret == password.secret and same.name]
+    own = [p.name for p in passwords(host) if p.secret == password.secret and p.name]
     fallback = re.sub(r"\W", "_", f"{password.host or service.name}_password").upper()
     return next(iter([*own, *same]), fallback)
 

@@ -41,10 +41,10 @@ def apply(config: Config, edits: Mapping[int, Edit]) -> str:
     text = "".join(lines)
     expected = dict(config.document) | {"repos": [*_expected(config, edits)]}
     try:
-        found = parse_text(config.path, text).document
+        places = parse_text(config.path, text).document
     except LockstitchError:
-        found = {}
-    if found != expected:
+        places = {}
+    if places != expected:
         message = f"`{config.path.name}` is written in a way that cannot be edited"
         raise LockstitchError(message, hint="write each repository and hook on lines of its own")
     return text
@@ -83,12 +83,12 @@ def _freeze(lines: list[str], repo: Repo, edit: Edit) -> None:
     ending = line[end + len(rest) :]
     comment = rest.strip().removeprefix("# frozen:").lstrip("# ")
     if repo.node.flow_style:
-        said = rest  # a comment would swallow what follows
+        note = rest  # a comment would swallow what follows
     elif rest.strip().startswith("# frozen:") or not comment:
-        said = f"  # frozen: {edit.tag}"
+        note = f"  # frozen: {edit.tag}"
     else:
-        said = f"  # frozen: {edit.tag}  # {comment}"
-    lines[number] = line[:start] + edit.rev + said + ending
+        note = f"  # frozen: {edit.tag}  # {comment}"
+    lines[number] = line[:start] + edit.rev + note + ending
 
 
 @positional
@@ -151,9 +151,9 @@ class _Writer:
             dash = f"{inner}  - " if in_line else self.lines[start][: hook.node.start_mark.column]
             values = hook.values if added is None else _localized(hook.values, added)
             first = {"id": hook.id} | dict(values)
-            for number, (key, found) in enumerate(first.items()):
+            for number, (key, value) in enumerate(first.items()):
                 indent = " " * len(dash) if number else dash
-                yield f"{indent}{key}: {_value(found)}{self.newline}"
+                yield f"{indent}{key}: {_value(value)}{self.newline}"
         elif added is None:
             yield from self.lines[start : last + 1]
         else:
@@ -162,10 +162,10 @@ class _Writer:
     def _kept_lines(self, hook: Hook, added: Mapping[str, Any]) -> Iterator[str]:
         start, last = hook.node.start_mark.line, last_line(hook.node)
         gone: set[int] = set()
-        for key, found in hook.node.value:
+        for key, value in hook.node.value:
             if key.value in (*_DROPPED, "entry"):
-                gone |= {*range(key.start_mark.line, last_line(found) + 1)}
-        after = last_line(next(found for key, found in hook.node.value if key.value == "id"))
+                gone |= {*range(key.start_mark.line, last_line(value) + 1)}
+        after = last_line(next(value for key, value in hook.node.value if key.value == "id"))
         indent = " " * hook.node.start_mark.column
         taken = {*hook.values} - {*_DROPPED, "entry"}
         for number in range(start, last + 1):
@@ -173,24 +173,24 @@ class _Writer:
                 line = self.lines[number]
                 yield line if line.endswith("\n") else line + self.newline
             if number == after:
-                for key, found in added.items():
+                for key, value in added.items():
                     if key not in taken:
-                        yield f"{indent}{key}: {_value(found)}{self.newline}"
+                        yield f"{indent}{key}: {_value(value)}{self.newline}"
 
 
 def _in_line(repo: Repo) -> bool:
     return bool(repo.node.flow_style or repo.listed.flow_style)
 
 
-def _value(found: object) -> str:
+def _value(value: object) -> str:
     """Return a value in YAML, on one line."""
     import yaml
 
     text = yaml.safe_dump(
-        found,
+        value,
         default_flow_style=True,
         allow_unicode=True,
         width=2**20,
-        default_style='"' if isinstance(found, str) and not found.isprintable() else None,
+        default_style='"' if isinstance(value, str) and not value.isprintable() else None,
     )
     return str(text).removesuffix("\n").removesuffix("\n...")

@@ -102,7 +102,7 @@ def plan(folder: Path, *, freeze: bool = False) -> Migration:
     for place, repo in enumerate(config.repos):
         if not repo.remote:
             continue
-        facts = {n: found for n, h in enumerate(repo.hooks) if (found := _found(repo, h, lock))}
+        facts = {n: known for n, h in enumerate(repo.hooks) if (known := _found(repo, h, lock))}
         try:
             commit = refs.commit(repo, [h.id for n, h in enumerate(repo.hooks) if n not in facts])
         except LockstitchError as error:
@@ -115,7 +115,7 @@ def plan(folder: Path, *, freeze: bool = False) -> Migration:
                 else _remote(repo, hook, commit, lock, freeze=freeze)
             )
         if facts or commit:
-            local = {n: _keys(repo.hooks[n], found, lock) for n, found in facts.items()}
+            local = {n: _keys(repo.hooks[n], own, lock) for n, own in facts.items()}
             edits[place] = editing.Edit(rev=commit, tag=repo.rev, local=local)
     raise_all(problems)
     new = editing.apply(config, edits)
@@ -158,18 +158,18 @@ class _Refs:
                 self._asked[repo.url] = git.remote_names(repo.url, self._root)
             except LockstitchError as error:
                 self._asked[repo.url] = error
-        found = self._asked[repo.url]
+        refs = self._asked[repo.url]
         named = ", ".join(f"`{hook}`" for hook in hooks)
-        if isinstance(found, LockstitchError):
-            hint = found.hint or "check the address and the network"
-            message = f"{named} in line {repo.line}: {found.message}"
+        if isinstance(refs, LockstitchError):
+            hint = refs.hint or "check the address and the network"
+            message = f"{named} in line {repo.line}: {refs.message}"
             raise LockstitchError(message, hint=hint)
-        if repo.rev not in found:
+        if repo.rev not in refs:
             message = (
                 f"{named} in line {repo.line}: `{git.without_login(repo.url)}` has no `{repo.rev}`"
             )
             raise LockstitchError(message, hint="write a tag or a whole commit after `rev:`")
-        return found[repo.rev]
+        return refs[repo.rev]
 
 
 def _known(repo: Repo, hook: Hook) -> KnownHook | None:
@@ -197,14 +197,14 @@ def _keys(hook: Hook, facts: KnownHook, lock: Locked) -> dict[str, Any]:
         "name": hook.id,
         "entry": facts.pattern or call + program,
         "language": "pygrep" if facts.pattern else "system",
-        **{key: found for key, found in facts.keys.items() if key not in hook.values},
+        **{key: value for key, value in facts.keys.items() if key not in hook.values},
     }
 
 
 def _local(repo: Repo, hook: Hook, facts: KnownHook, lock: Locked) -> Decision:
     given = hook.values.get("additional_dependencies")
-    unused = [each for each in given if _readable(each)] if isinstance(given, list) else []
-    names = [(each, _name(each)) for each in unused]
+    unused = [package for package in given if _readable(package)] if isinstance(given, list) else []
+    names = [(package, _name(package)) for package in unused]
     what = "" if facts.pattern else facts.manager or facts.package
     version = lock.version(what) if what == facts.package else ""
     why = f"{lock.name} has it" if version else f"{what} wrote {lock.name}"
@@ -221,7 +221,7 @@ def _local(repo: Repo, hook: Hook, facts: KnownHook, lock: Locked) -> Decision:
         now=f"{what} {version}".strip(),
         why=why,
         unused=unused,
-        lacking=[each for each, name in names if name and not lock.version(name)],
+        lacking=[package for package, name in names if name and not lock.version(name)],
     )
 
 
@@ -306,8 +306,8 @@ def _is_in_project(root: Path) -> bool:
     path = root / "poetry.toml"
     text = files.read_text(path) if path.is_file() else ""
     document = parse_toml(text, "`poetry.toml`", hint="correct that line")
-    said = table(document, "virtualenvs").get("in-project")
-    return said is True or (said is None and (root / ".venv").is_dir())
+    setting = table(document, "virtualenvs").get("in-project")
+    return setting is True or (setting is None and (root / ".venv").is_dir())
 
 
 def _pins(graph: Graph) -> dict[str, str]:

@@ -74,11 +74,11 @@ class Config:
 def find(folder: Path) -> Path:
     """Return the configuration in a folder or the nearest one above, or raise LockstitchError."""
     start = folder.absolute()
-    for each in (start, *start.parents) if folder.is_dir() else ():
+    for place in (start, *start.parents) if folder.is_dir() else ():
         for name in NAMES:
-            if (each / name).is_file():
-                return each / name
-        if (each / ".git").exists():
+            if (place / name).is_file():
+                return place / name
+        if (place / ".git").exists():
             break
     message = f"there is no `{NAMES[0]}` in `{folder}` or in a folder above"
     raise LockstitchError(message, hint="name the folder that has it with --project")
@@ -141,14 +141,14 @@ def _measure(path: Path, text: str) -> None:
 def _repos(path: Path, node: Any, document: Mapping[str, Any]) -> list[Repo]:
     """Return the repositories of a document in which the reader has found no problem."""
     repos = []
-    for each, values in zip(_value(node, "repos").value, document["repos"], strict=True):
-        url = _text(path, each, values, "repo")
-        rev = _text(path, each, values, "rev") if url not in NOT_REMOTE else ""
+    for node_of, values in zip(_value(node, "repos").value, document["repos"], strict=True):
+        url = _text(path, node_of, values, "repo")
+        rev = _text(path, node_of, values, "rev") if url not in NOT_REMOTE else ""
         hooks = [
             Hook(id=_text(path, hook, keys, "id"), values=keys, node=hook)
-            for hook, keys in zip(_value(each, "hooks").value, values["hooks"], strict=True)
+            for hook, keys in zip(_value(node_of, "hooks").value, values["hooks"], strict=True)
         ]
-        repos.append(Repo(url=url, rev=rev, hooks=hooks, node=each))
+        repos.append(Repo(url=url, rev=rev, hooks=hooks, node=node_of))
     return repos
 
 
@@ -157,7 +157,7 @@ def _value(node: "yaml.MappingNode", key: str) -> Any:
 
 
 def _text(path: Path, node: "yaml.MappingNode", values: Mapping[str, Any], key: str) -> str:
-    found = values.get(key)
-    if not isinstance(found, str) or not found.strip() or not found.isprintable():
+    value = values.get(key)
+    if not isinstance(value, str) or not value.strip() or not value.isprintable():
         raise _wrong(path, node.start_mark.line + 1, f"`{key}` is not a text")
-    return found
+    return value

@@ -46,14 +46,14 @@ class _Local:
             hint = f"--from-model {below[0].parent}" if below else "name the folder that has it"
             raise LockstitchError(message, hint=hint)
         self.uri = uri
-        self._files = {each.name: each for each in files.walk(root)}
-        outside = [name for name, each in self._files.items() if each.outside]
+        self._files = {file.name: file for file in files.walk(root)}
+        outside = [name for name, file in self._files.items() if file.outside]
         if outside:
             message = f"`{outside[0]}` of `{root}` is a link out of that folder"
             raise LockstitchError(message, hint="copy what it means into the model's folder")
 
     def sizes(self) -> Mapping[str, int | None]:
-        return {name: each.size for name, each in self._files.items()}
+        return {name: file.size for name, file in self._files.items()}
 
     def chunks(self, name: str, limit: int) -> Iterator[bytes]:
         if self._files[name].size > limit:
@@ -66,11 +66,11 @@ class _OfServer:
 
     def __init__(self, server: Server, uri: str) -> None:
         self._server = server
-        found, self.uri = server.files(uri)
-        self._files: Mapping[str, Remote] = {each.name: each for each in found}
+        there, self.uri = server.files(uri)
+        self._files: Mapping[str, Remote] = {file.name: file for file in there}
 
     def sizes(self) -> Mapping[str, int | None]:
-        return {name: each.size for name, each in self._files.items()}
+        return {name: file.size for name, file in self._files.items()}
 
     def chunks(self, name: str, limit: int) -> Iterator[bytes]:
         yield from self._server.chunks(self._files[name], limit)
@@ -114,7 +114,7 @@ class Made:
 
 def make(
     folder: Path,
-    found: Source,
+    origin: Source,
     progress: Reporter,
     *,
     server: str = "",
@@ -126,10 +126,10 @@ def make(
     Nothing but the model's texts is fetched, and nothing written, where `is_dry`. Raises
     LockstitchError for a model that cannot be served, and for one that the disk has no room for.
     """
-    sizes = found.sizes()
+    sizes = origin.sizes()
     above = next(parent for parent in folder.absolute().parents if parent.is_dir())
     room = max(0, shutil.disk_usage(above).free - _SPARE)
-    total = sum(each or 0 for each in sizes.values())
+    total = sum(count or 0 for count in sizes.values())
     if total > room:
         message = f"the model has {size.shown(total)}, and `{above}` has room for "
         message += size.shown(room)
@@ -140,35 +140,35 @@ def make(
         root = Path(temporary, "project")
         texts = [name for name in mlmodel.READ if name in sizes]
         for name in texts:
-            _write(root / FOLDER / name, found.chunks(name, mlmodel.LARGEST))
+            _write(root / FOLDER / name, origin.chunks(name, mlmodel.LARGEST))
         model = mlmodel.read(Folder(root / FOLDER))
         minor = project.python_of(model, python)
-        made = project.service(model, server)
-        others = project.texts(model, made, found.uri, folder.absolute().name, minor)
+        service = project.service(model, server)
+        others = project.texts(model, service, origin.uri, folder.absolute().name, minor)
         names = (*(f"{FOLDER}/{name}" for name in sizes), *others)
         if not is_dry:
-            _fetch(root / FOLDER, found, [name for name in sizes if name not in texts], progress)
+            _fetch(root / FOLDER, origin, [name for name in sizes if name not in texts], progress)
             for name, text in others.items():
                 files.write_text(root / name, text)
             _place(root, folder)
     return Made(
-        uri=found.uri,
+        uri=origin.uri,
         model=model,
-        service=made,
+        service=service,
         python=minor,
         files=tuple(sorted(names)),
         bytes=total,
     )
 
 
-def _fetch(root: Path, found: Source, names: Sequence[str], progress: Reporter) -> None:
-    sizes = found.sizes()
+def _fetch(root: Path, origin: Source, names: Sequence[str], progress: Reporter) -> None:
+    sizes = origin.sizes()
     with progress.task("fetch the model", sum(sizes[name] or 0 for name in names)) as task:
 
         def one(name: str) -> None:
             limit = sizes[name]
             room = shutil.disk_usage(root).free - _SPARE
-            _write(root / name, found.chunks(name, room if limit is None else limit))
+            _write(root / name, origin.chunks(name, room if limit is None else limit))
             task.advance(limit or 0)
 
         threads.run(names, one, parallel=_PARALLEL)

@@ -113,9 +113,9 @@ def _requirements(folder: Folder, root: yaml.Node | None) -> tuple[Requirements,
     name = named if re.fullmatch(r"[\w.-]+\.ya?ml", named) else "conda.yaml"
     environment = conda.environment(folder, name)
     python = environment.python if environment else ""
-    found = read_requirements(folder, "requirements.txt")
-    if found is not None:
-        return found, python
+    listed = read_requirements(folder, "requirements.txt")
+    if listed is not None:
+        return listed, python
     lines = [
         line
         for line in _texts(_node(folder, "python_env.yaml"), "dependencies")
@@ -148,13 +148,13 @@ def _at(node: yaml.Node | None, *keys: str) -> yaml.Node | None:
 
 
 def _text(node: yaml.Node | None, *keys: str) -> str:
-    found = _at(node, *keys)
-    return found.text if isinstance(found, yaml.Scalar) and not found.is_null else ""
+    text = _at(node, *keys)
+    return text.text if isinstance(text, yaml.Scalar) and not text.is_null else ""
 
 
 def _texts(node: yaml.Node | None, key: str) -> list[str]:
-    found = _at(node, key)
-    items = found.items if isinstance(found, yaml.Sequence) else ()
+    values = _at(node, key)
+    items = values.items if isinstance(values, yaml.Sequence) else ()
     return [item.text for item in items if isinstance(item, yaml.Scalar)]
 
 
@@ -217,7 +217,7 @@ def _made_up(inputs: Sequence[Mapping[str, Any]]) -> Any:
 
 def _tensor(spec: Mapping[str, Any]) -> Any:
     shape, kind = spec.get("shape"), str(spec.get("dtype", ""))
-    sizes = [each if isinstance(each, int) and each > 0 else 1 for each in shape or [1]]
+    sizes = [size if isinstance(size, int) and size > 0 else 1 for size in shape or [1]]
     count = 1
     for size in sizes:
         count *= size
@@ -240,9 +240,9 @@ def _value(spec: Mapping[str, Any], depth: int) -> Any:
         properties = spec.get("properties")
         known = properties if isinstance(properties, Mapping) else {}
         return {
-            str(name): _value(each, depth + 1)
-            for name, each in known.items()
-            if isinstance(each, Mapping)
+            str(name): _value(item, depth + 1)
+            for name, item in known.items()
+            if isinstance(item, Mapping)
         }
     if kind == "map":
         values = spec.get("values")

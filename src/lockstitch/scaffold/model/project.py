@@ -62,7 +62,7 @@ def python_of(model: Model, wanted: str) -> str:
         raise UsageError(message, hint=f"there is: {have}")
     message = f"the model was trained with Python {model.python} (`{model.python_source}`), and "
     message += f"bases have {have}"
-    nearest = min(load.PYTHONS, key=lambda each: abs(_number(each) - _number(minor)))
+    nearest = min(load.PYTHONS, key=lambda version: abs(_number(version) - _number(minor)))
     raise LockstitchError(message, hint=f"try it on another one: add --python {nearest}")
 
 
@@ -122,36 +122,36 @@ def _mlflow(model: Model) -> Service:
     return Service(server="mlflow", dependencies=tuple(lines), command=command, env=_SETTINGS)
 
 
-def texts(model: Model, made: Service, uri: str, name: str, python: str) -> dict[str, str]:
+def texts(model: Model, server: Service, uri: str, name: str, python: str) -> dict[str, str]:
     """Return the files of the project beside the model, by path."""
-    found = {
+    result = {
         ".gitattributes": "* text=auto eol=lf\nmodel/** -text\n",
         ".gitignore": ".venv/\n.lockstitch/\n__pycache__/\n",
         ".python-version": f"{python}\n",
-        "README.md": _readme(model, made, uri, name),
-        "pyproject.toml": _pyproject(model, made, uri, name, python),
+        "README.md": _readme(model, server, uri, name),
+        "pyproject.toml": _pyproject(model, server, uri, name, python),
     }
     if model.example is not None:
-        found[REQUEST] = json.dumps(model.example, indent=2) + "\n"
-    if made.server == "onnx":
-        columns = [each.get("name") for each in model.inputs if each.get("type") != "tensor"]
+        result[REQUEST] = json.dumps(model.example, indent=2) + "\n"
+    if server.server == "onnx":
+        columns = [column.get("name") for column in model.inputs if column.get("type") != "tensor"]
         named = [name for name in columns if isinstance(name, str)]
         template = resources.files("lockstitch.scaffold") / "templates" / "onnx" / "serve.py"
         text = template.read_text(encoding="utf-8")
         text = text.replace('"model/model.onnx"', json.dumps(f"{FOLDER}/{model.onnx}"))
         columns_line = f"COLUMNS: list[str] = {json.dumps(named)}"
-        found["serve.py"] = text.replace("COLUMNS: list[str] = []", columns_line)
-    return found
+        result["serve.py"] = text.replace("COLUMNS: list[str] = []", columns_line)
+    return result
 
 
-def _pyproject(model: Model, made: Service, uri: str, name: str, python: str) -> str:
+def _pyproject(model: Model, server: Service, uri: str, name: str, python: str) -> str:
     image: dict[str, Any] = {
-        "include": [f"{FOLDER}/**", *(["serve.py"] if made.server == "onnx" else [])],
-        "command": [*made.command],
+        "include": [f"{FOLDER}/**", *(["serve.py"] if server.server == "onnx" else [])],
+        "command": [*server.command],
         "port": _PORT,
         "health": "/ping",
     }
-    image |= {"env": dict(made.env)} if made.env else {}
+    image |= {"env": dict(server.env)} if server.env else {}
     if model.example is not None:
         image |= {"request": REQUEST, "request-path": _INVOCATIONS}
     image |= {"bytecode": True, "trim": True}  # starts in a fifth of the time, a fifth smaller
@@ -161,16 +161,16 @@ def _pyproject(model: Model, made: Service, uri: str, name: str, python: str) ->
         "version": "0.1.0",
         "description": f"Serves the model {printable(uri, 200)}",
         "requires-python": f">={python},<{after}",
-        "dependencies": [*made.dependencies],
+        "dependencies": [*server.dependencies],
     }
-    wanted = {of_requirement(line) for line in made.dependencies}
+    wanted = {of_requirement(line) for line in server.dependencies}
     sources = {
-        key: {**each, "path": f"{FOLDER}/{each['path']}"} if "path" in each else each
-        for key, each in model.requirements.sources.items()
+        key: {**source, "path": f"{FOLDER}/{source['path']}"} if "path" in source else source
+        for key, source in model.requirements.sources.items()
         if key in wanted
     }
     base = load.default_base(python)
-    libraries = sorted({each for name in wanted for each in _LIBRARIES.get(name, ())})
+    libraries = sorted({other for name in wanted for other in _LIBRARIES.get(name, ())})
     own = {
         "python": python,
         "base": {"name": base, "packages": libraries} if libraries else base,
@@ -185,12 +185,12 @@ def _pyproject(model: Model, made: Service, uri: str, name: str, python: str) ->
     return edit("", settings, "pyproject.toml").text
 
 
-def _readme(model: Model, made: Service, uri: str, name: str) -> str:
+def _readme(model: Model, server: Service, uri: str, name: str) -> str:
     trained = f", trained with Python {model.python}" if model.python else ""
     by = {
         "mlflow": "MLflow's own scoring server",
         "onnx": "ONNX Runtime alone (`serve.py`), with the requests of MLflow's scoring server",
-    }[made.server]
+    }[server.server]
     lines = [
         f"# {name}",
         "",
@@ -217,7 +217,7 @@ def _readme(model: Model, made: Service, uri: str, name: str) -> str:
         ]
     if model.example_source == "the signature":
         lines += ["", "Its values are made up from the types: write real ones."]
-    if made.server == "mlflow" and any("mlflow-skinny" in line for line in made.dependencies):
+    if server.server == "mlflow" and any("mlflow-skinny" in line for line in server.dependencies):
         lines += [
             "",
             "`mlflow-skinny` is MLflow without its tracking server. A model whose code needs that",

@@ -102,12 +102,12 @@ class Server:
         Raises LockstitchError for a URI that names no model of the server.
         """
         place, fixed = self._place(uri)
-        found = sorted(self._walk(place), key=lambda each: each.name)
-        if not any(each.name == "MLmodel" for each in found):
-            there = ", ".join(sorted({each.name.partition("/")[0] for each in found})[:8])
+        listed = sorted(self._walk(place), key=lambda file: file.name)
+        if not any(file.name == "MLmodel" for file in listed):
+            there = ", ".join(sorted({file.name.partition("/")[0] for file in listed})[:8])
             message = f"`{uri}` is no model: `{shown(self.address)}` has no file MLmodel there"
             raise LockstitchError(message, hint=f"there is: {there}" if there else _FORMS)
-        return found, fixed
+        return listed, fixed
 
     def _place(self, uri: str) -> tuple[_Place, str]:
         scheme, _, rest = uri.partition(":")
@@ -367,7 +367,7 @@ def _without_login(address: str) -> str:
 
 def _list(answer: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
     value = answer.get(key)
-    return [each for each in value if isinstance(each, Mapping)] if isinstance(value, list) else []
+    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
 
 
 def _version(entry: Mapping[str, Any]) -> int:
