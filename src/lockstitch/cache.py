@@ -61,10 +61,7 @@ def remove(going: Sequence[Item]) -> list[Item]:
 
 
 def trim(store: Store, most: int) -> None:
-    """Make the store no larger than so many bytes, unless another command uses it now.
-
-    Raises LockstitchError where the store cannot be written.
-    """
+    """Shrink the store to so many bytes unless it is in use; raises LockstitchError."""
     with store.alone(wait=False) as alone:
         if alone:
             remove(chosen(items(store), most=most, before=0))

@@ -64,10 +64,7 @@ def write_bytes(path: Path, data: bytes, *, mode: int = 0o644, synced: bool = Tr
 
 
 def replace_bytes(path: Path, data: bytes) -> None:
-    """Write a file anew with the mode, owner and extended attributes that it has.
-
-    Raises OSError, with the file left as it is, when one of them cannot be kept.
-    """
+    """Write a file anew with its mode, owner and attributes, or raise OSError and leave it."""
     facts = path.lstat()
     with atomic(path, mode=stat.S_IMODE(facts.st_mode)) as temporary:
         temporary.write_bytes(data)

@@ -29,10 +29,7 @@ def run(
     hint: str = "",
     errors: str = "replace",
 ) -> process.Finished:
-    """Run git in a folder and return what it printed; names of files want `surrogateescape`.
-
-    Raises LockstitchError when there is no git, and with `check` when git fails.
-    """
+    """Run git and return its output; raises LockstitchError without git, and when it fails."""
     return process.run(
         _command(words, folder),
         cwd=folder,

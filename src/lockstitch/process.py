@@ -62,10 +62,7 @@ def _path_without(folder: Path) -> str:
 
 
 def find_uv(*, outside: Path | None = None) -> Path:
-    """Return uv: from LOCKSTITCH_UV, from beside this Python, or from PATH.
-
-    `outside` is as in `find`. Raises LockstitchError when there is none.
-    """
+    """Return uv of LOCKSTITCH_UV, of this Python, or of PATH as `find`; raises LockstitchError."""
     named = environ.get("LOCKSTITCH_UV")
     if named:
         return find(named, hint="set LOCKSTITCH_UV to the uv program, or unset it")

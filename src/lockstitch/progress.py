@@ -168,10 +168,7 @@ class _Bar:
 
 
 def reporter(*, quiet: bool = False, ends: bool = True) -> Reporter:
-    """Return the reporter that fits where stderr goes.
-
-    Without `ends` lines are printed of what takes long alone, for commands that are mostly quick.
-    """
+    """Return the reporter for stderr; without `ends` it prints only what takes long."""
     if quiet:
         return Quiet()
     return Bars() if sys.stderr.isatty() and not environ.flag("CI") else Lines(ends=ends)

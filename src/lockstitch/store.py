@@ -153,10 +153,7 @@ class Store:
 
     @contextlib.contextmanager
     def writer(self) -> Iterator["BlobWriter"]:
-        """Yield a writer; without a commit, its file is thrown away when the block ends.
-
-        Raises LockstitchError where the store cannot be written.
-        """
+        """Yield a writer, whose file needs a commit; raises LockstitchError if not writable."""
         folder = self._folder("tmp")
         path = folder / f"{os.getpid()}-{os.urandom(8).hex()}"
         writer = BlobWriter(self, path)
@@ -179,10 +176,7 @@ class Store:
 
     @property
     def wheels(self) -> Path:
-        """The folder of the wheels that bundles brought, by their file names: uv finds them there.
-
-        It is missing where no bundle brought one.
-        """
+        """The folder of the wheels that bundles brought, for uv; missing where none did."""
         return self.root / "wheels"
 
     def name_wheel(self, filename: str, digest: Digest) -> None:
@@ -279,10 +273,7 @@ class Store:
         return False
 
     def remember_tree(self, folder: Path) -> None:
-        """Remember the contents of a folder of `scratch`, which is finished now.
-
-        Raises LockstitchError where the store cannot be written.
-        """
+        """Remember a finished folder of `scratch`; raises LockstitchError if not writable."""
         self.put_record(TREES, folder.name, _of_tree(folder))
 
     @contextlib.contextmanager

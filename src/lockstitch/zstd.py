@@ -40,11 +40,7 @@ def inflate(source: io.RawIOBase | io.BytesIO) -> Iterator[bytes]:
 
 
 def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
-    """Return a member of a zip file, also one of method 93.
-
-    Raises what `zipfile` raises, BadZipFile for damaged frames, LockstitchError without
-    `zstandard`.
-    """
+    """Return a zip's member, of method 93 too; raises as `zipfile`, or LockstitchError."""
     info = archive.getinfo(name)
     if info.compress_type != METHOD:
         return archive.read(info)

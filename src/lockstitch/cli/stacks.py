@@ -161,10 +161,7 @@ def running(session: Session) -> dict[str, str]:
 
 
 def rendered(project: Project, lock: Lock) -> dict[str, str]:
-    """Return every file that `lockstitch export dockerfile` writes, by name, sorted.
-
-    Raises LockstitchError with all that is wrong with any of them.
-    """
+    """Return the files of `export dockerfile` by name; raises LockstitchError for all faults."""
     texts = render.everything(project, lock)
     if project.stack.runner == "compose":
         texts[compose.NAME] = _compose_file(project, lock)

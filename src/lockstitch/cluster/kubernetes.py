@@ -141,10 +141,7 @@ def _user(job: Job) -> tuple[int, int]:
 
 
 def _of_ray(job: Job) -> dict[str, str]:
-    """Return the version of Ray in an image, and the application that it serves.
-
-    Raises LockstitchError for an image that KubeRay cannot start.
-    """
+    """Return an image's Ray and application; raises LockstitchError if KubeRay cannot start it."""
     project, spec = job.project, job.spec
     missing = [name for name in _SHELL if name not in project.packages]
     if missing and project.base.startswith(("debian:", "cpython:")):

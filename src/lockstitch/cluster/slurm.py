@@ -28,10 +28,7 @@ _JOB = "/mnt"  # where the job's folder is in a container
 
 
 def runtime_of(job: Job) -> str:
-    """Return the runtime of the image on the nodes: the target's `runtime`, or the first one here.
-
-    Raises LockstitchError when `auto` finds none.
-    """
+    """Return the target's runtime, or the first here; raises LockstitchError without one."""
     if job.target.runtime != "auto":
         return job.target.runtime
     for program, name in (

@@ -174,10 +174,7 @@ class Recipe:
 
 
 def build(engine: Engine, recipe: Recipe, line: Callable[[str], object]) -> str:
-    """Build and tag an image, give `line` what the engine prints, and return the image's ID.
-
-    Raises LockstitchError with the end of its output when the build fails.
-    """
+    """Build an image, with output given to `line`; return its ID. Raises LockstitchError."""
     words = [str(engine.program), "build", "--file", recipe.dockerfile, "--tag", recipe.tag]
     if engine.name != "docker":
         words += ["--format", "docker"]  # the OCI format has no HEALTHCHECK

@@ -42,9 +42,6 @@ def check_rendered(project: Project, lock: Lock, specs: Sequence[ImageSpec]) -> 
 
 
 def load(engine: Engine, image: Image, tag: str, progress: Reporter) -> Digest:
-    """Put an image into the engine under a tag, and return its ID.
-
-    Raises LockstitchError when the engine refuses it, or makes another image of it.
-    """
+    """Put an image into the engine; return its ID. Raises LockstitchError if it is refused."""
     with progress.task(f"load {tag} into {engine.name}", 0):
         return engines.load(engine, image, tag)

@@ -46,10 +46,7 @@ class Context:
 def context(
     folder: Path, *, image: str | None = None, platform: str = "", python: str = ""
 ) -> Context:
-    """Return where sources are looked for; `folder` need not be a project's.
-
-    Raises UsageError when `python` is no version, LockstitchError when there is no such image.
-    """
+    """Return where sources are looked for; raises UsageError, or LockstitchError for no image."""
     if python and not re.fullmatch(r"3\.\d{1,2}(\.\d{1,3})?", python):
         message = f"--python is `{python}`, which is no version of Python 3"
         raise UsageError(message, hint="--python 3.11.2")

@@ -365,10 +365,7 @@ def _made_together(unit: tuple[Job, ...]) -> list[LayerResult | Damaged]:
 
 
 def _workers(layers: int) -> int:
-    """Return how many processes make layers, 0 for this one alone: by cores and by memory.
-
-    Raises LockstitchError where the memory is too little for one.
-    """
+    """Return how many processes make layers; raises LockstitchError for too little memory."""
     limit, free = memory.limit(), memory.free()
     if limit < _WORKER:
         message = f"making layers takes {_shown(_WORKER)} of memory, and"

@@ -34,10 +34,7 @@ class Named:
         return f"{self.name}@{self.digest}"
 
     def images(self, platform: str = "") -> Sequence[Manifest]:
-        """Return the images that the name means: of an index all, or the one of a platform.
-
-        Raises LockstitchError when the index has no image of the platform.
-        """
+        """Return the images of a name, all or a platform's; raises LockstitchError for none."""
         if not self.manifest.is_index:
             return [self.manifest]
         if platform:

@@ -88,10 +88,7 @@ class Pack:
 
 @contextlib.contextmanager
 def opened(store: Store, key: str) -> Iterator[Pack]:
-    """Yield the pack of a layer's name; `keep` is called by who has made the layer.
-
-    Raises LockstitchError where the store cannot be written.
-    """
+    """Yield a layer's pack, whose maker calls `keep`; raises LockstitchError if not writable."""
     with contextlib.ExitStack() as stack:
         writer = stack.enter_context(store.writer())
         before, data = store.record(_KIND, key), None

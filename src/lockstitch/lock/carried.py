@@ -20,10 +20,7 @@ _LARGEST: Final = 2 << 30  # bytes of a wheel
 
 
 def push(wheels: Iterable[BuiltWheel], store: Store, client: Client, place: str) -> list[str]:
-    """Write wheels into a repository that lacks them; return the names of those files.
-
-    Raises LockstitchError for each that the store lacks, and when the registry refuses.
-    """
+    """Push missing wheels; return their names. Raises LockstitchError when one is refused."""
     target = RepositoryWriter(client, reference(place))
     sent = []
     for wheel in wheels:

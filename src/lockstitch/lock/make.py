@@ -344,10 +344,7 @@ def _builders(
     *,
     upgrade: bool,
 ) -> tuple[Builder, ...]:
-    """Return the packages of containers that compile for the bases; none without sources.
-
-    Raises LockstitchError for a base that has no such packages.
-    """
+    """Return the packages of bases' compilers, none without sources; raises LockstitchError."""
     if project.builder == "host":
         return ()
     return tuple(

@@ -22,10 +22,7 @@ class Manager(Protocol):
         """Return its name and version, or an empty text when neither is known."""
 
     def lock(self, project: Project, *, upgrade: Sequence[str] | None) -> None:
-        """Bring its lock up to date, keeping what still fits.
-
-        `upgrade` names packages to bring to their newest version; all of them when it is empty.
-        """
+        """Bring its lock up to date; `upgrade` names packages to renew, or all when it is empty."""
 
     def check(self, project: Project) -> None:
         """Raise LockstitchError when its lock is missing or stale; needs no network."""

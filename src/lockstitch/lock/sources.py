@@ -295,10 +295,7 @@ def built_for(lock: Lock, target: Target, root: Path, store: Store) -> Built:
 
 
 def given_wheel(unbuilt: Unbuilt, root: Path, store: Store) -> LockedWheel:
-    """Return a wheel that a lock names by an address or as a file, which goes into the store.
-
-    Raises LockstitchError where the file is not the one that was locked.
-    """
+    """Store a wheel that a lock names; raises LockstitchError for another than was locked."""
     _take(Source.of(unbuilt), unbuilt.url, root, store)
     is_file = "://" not in unbuilt.url
     return LockedWheel(

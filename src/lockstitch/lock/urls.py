@@ -115,10 +115,7 @@ def without_credentials(wheel: LockedWheel) -> LockedWheel:
 
 
 def bare(url: str) -> str:
-    """Return an address without user, password and fragment.
-
-    Raises LockstitchError for an address that is signed: it is a secret, and ends with its day.
-    """
+    """Return an address without login and fragment; raises LockstitchError for a signed one."""
     try:
         parts = urlsplit(url)
     except ValueError as error:
@@ -329,10 +326,7 @@ def _text(text: str) -> str:
 
 
 def of_requirements(lines: Sequence[str], target: Target, root: Path) -> list[LockedWheel]:
-    """Return the wheels that requirements with hashes mean for a target, with their addresses.
-
-    Raises LockstitchError when one of them has no wheel in the index.
-    """
+    """Return the wheels of hashed requirements; raises LockstitchError where an index lacks one."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "build.txt").write_text("\n".join(lines) + "\n")
         return resolve(requirements.pins(Path(folder), "build.txt", target), target, root)

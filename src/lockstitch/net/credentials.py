@@ -71,10 +71,7 @@ class Credentials:
         self._guard = threading.Lock()
 
     def known(self, url: str) -> Login | None:
-        """Return the login that variables, an index's address or an earlier answer give.
-
-        Raises LockstitchError when it would travel over plain http to another machine.
-        """
+        """Return the known login; raises LockstitchError when it would travel over plain http."""
         for place in self._places_of(url):
             if place.password:
                 login = Login(user=place.user, password=place.password, source=place.source)

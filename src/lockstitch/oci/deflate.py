@@ -433,10 +433,7 @@ def described() -> str:
 
 
 def load(path: Path) -> Callable[[bytes], bytes] | None:
-    """Return the twin in a library, or None when there is none, or one of another source.
-
-    The twin gives data that does not shrink back as it is.
-    """
+    """Return the twin in a library, or None without one of this very source."""
     try:
         library = ctypes.CDLL(os.fspath(path))
         source = (ctypes.c_char * 64).in_dll(library, "lockstitch_source").value.decode()

@@ -194,10 +194,7 @@ def tar_padding(size: int) -> bytes:
 
 
 def tar_header(entry: Entry, *, size: int | None = None) -> bytes:
-    """Return the header blocks of an entry: one, or three where pax is needed.
-
-    `size` stands in for content that the caller streams by itself.
-    """
+    """Return an entry's header blocks, more with pax; `size` is of content streamed apart."""
     size = entry.size if size is None else size
     path = entry.path + ("/" if entry.kind is Kind.FOLDER else "")
     name, prefix = _split(path.encode())

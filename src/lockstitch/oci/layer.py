@@ -101,10 +101,7 @@ class LazyLayer:
         return self.find()
 
     def chunks(self) -> Iterator[bytes]:
-        """Yield the compressed bytes, which are fetched when they are nowhere here.
-
-        Raises LockstitchError at the end of damaged ones, which are removed.
-        """
+        """Yield compressed bytes, fetched if needed; raises LockstitchError after damaged ones."""
         yield from whole_chunks(self.path or self.bring(), self)
 
 
@@ -210,10 +207,7 @@ def stitch(
 
 
 def write_layer(entries: Iterable[Entry], path: Path, *, created_by: str = "") -> FileLayer:
-    """Write the layer of entries in any order to a file, and return it.
-
-    Raises LockstitchError for a path that is unsafe, given twice, or both a file and a folder.
-    """
+    """Write the layer of entries, in any order; raises LockstitchError for a path that clashes."""
     with files.atomic(path) as temporary, temporary.open("wb") as handle:
         facts = stitch(arrange(entries), handle.write)
     return FileLayer(facts=facts, created_by=created_by, path=path)
@@ -304,10 +298,7 @@ class Stitcher:
 
 
 def decompress(chunks: Iterable[bytes], media_type: str) -> Iterator[bytes]:
-    """Yield the tar inside a layer's bytes, by its media type.
-
-    Raises EOFError or zlib.error for damaged bytes, LockstitchError without `zstandard`.
-    """
+    """Yield a layer's tar; raises EOFError, zlib.error, or LockstitchError without `zstandard`."""
     if media_type == TAR:
         yield from chunks
         return
@@ -342,10 +333,7 @@ def inflate(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def recompress(layer: Layer, form: str, path: Path) -> FileLayer:
-    """Write a layer to `path` as one gzip member or as zstd, and return it; its diffID stays.
-
-    Raises LockstitchError for zstd without `zstandard`.
-    """
+    """Return a layer rewritten as gzip or zstd, of one diffID; raises LockstitchError for zstd."""
     compressor, media_type = FORMS[form]()
     hasher = Hasher()
     with path.open("wb") as handle:

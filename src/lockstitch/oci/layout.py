@@ -277,10 +277,7 @@ class Layout(LayoutReader):
     # --- blobs that no image needs
 
     def sweep(self) -> int:
-        """Remove blobs that no image here needs, and return how many bytes that freed.
-
-        What refers to an image that is not here any more goes too.
-        """
+        """Remove blobs and referrers of no image here; return how many bytes that freed."""
         if not self.root.exists():
             return 0
         with self._locked():

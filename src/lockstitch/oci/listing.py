@@ -45,10 +45,7 @@ RECORD = ".dist-info/RECORD"
 
 
 def of_layers(layers: Sequence[Source], store: Store) -> list[Listing]:
-    """Return the contents of each layer; layers without a record are read, on all cores.
-
-    Raises LockstitchError for each that cannot be read.
-    """
+    """Return each layer's contents, recorded or read now; raises LockstitchError for damage."""
 
     def read(numbered: tuple[int, Source]) -> Listing:
         number, (digest, chunks) = numbered

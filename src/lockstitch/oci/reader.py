@@ -88,19 +88,13 @@ def of_layout(root: Path, name: str = "", *, platform: str = "") -> StoredImage:
 
 
 def of_archive(path: Path, name: str = "", *, platform: str = "") -> StoredImage:
-    """Return the image of a Docker archive, or of an OCI layout in a tar file.
-
-    Raises LockstitchError when not exactly one image fits, or when it is damaged.
-    """
+    """Return an archive's image, Docker's or OCI's; raises LockstitchError unless one fits."""
     archive = _ArchiveReader(path)
     return archive.image(name, platform=platform) if archive.is_layout else archive.docker(name)
 
 
 def of_source(source: Source, image: Manifest, name: str = "") -> StoredImage:
-    """Return the image of a manifest; layers are fetched as they are read.
-
-    Raises LockstitchError for a config that is too large or no JSON object.
-    """
+    """Return a manifest's image, of lazy layers; raises LockstitchError for a bad config."""
     if image.config.size > _DOCUMENT:
         raise _damaged(image.source, f"its config has more than {_DOCUMENT:,} bytes")
     config = _object(b"".join(source.blob(image.config)), image.source)
@@ -190,10 +184,7 @@ class LayoutReader:
         raise _damaged(self.root, "its indexes never come to a manifest")
 
     def images(self) -> Iterator[StoredImage]:
-        """Yield all images, those of nested indexes included; what refers to an image is none.
-
-        Raises LockstitchError for what is no layout, or has more than it should.
-        """
+        """Yield all images, of nested indexes too; raises LockstitchError for what is no layout."""
         todo = [(self.index(), "", 0)]
         seen = 0
         while todo:
@@ -295,10 +286,7 @@ class _ArchiveReader(LayoutReader):
         return "index.json" in self._places
 
     def docker(self, name: str) -> StoredImage:
-        """Return the image of a name, or the only one, of a Docker archive.
-
-        Raises LockstitchError when not exactly one image fits, or when it is damaged.
-        """
+        """Return an image of a Docker archive; raises LockstitchError unless exactly one fits."""
         listed = self._json("manifest.json")
         images = [item for item in _list(listed, self.root) if isinstance(item, dict)]
         tags = [[t for t in image.get("RepoTags") or () if isinstance(t, str)] for image in images]

@@ -147,10 +147,7 @@ def _git(root: Path, *words: str) -> str:
 
 
 def _verified(path: Path, lock: Path) -> dict[str, Any] | None:
-    """Return the document of the last `lockstitch verify`.
-
-    Returns None without a readable one, and for one of a former lock, which proves nothing now.
-    """
+    """Return what the last `lockstitch verify` wrote of this lock, or None."""
     try:
         document, now = json.loads(path.read_bytes()), of_bytes(lock.read_bytes())
     except (OSError, ValueError):

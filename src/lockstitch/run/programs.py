@@ -114,10 +114,7 @@ def once(command: Command) -> int:
 
 
 def watched(command: Command, project: Project, image: ImageSpec) -> int:
-    """Run the program again whenever a file of its image, or a Python file, changes.
-
-    Ends with the exit code of the program when a signal asks it to end.
-    """
+    """Restart the program at each change of its files; return its exit code after a signal."""
     signals: list[int] = []
     with _forwarded(signals.append):
         seen = _signature(project, image)

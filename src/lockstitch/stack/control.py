@@ -178,10 +178,7 @@ def _check_store(endpoint: str, folder: Folder) -> None:
 
 
 def take_keys(folder: Folder) -> None:
-    """Write the keys of your own object store, which come in variables, to the stack's folder.
-
-    Raises LockstitchError when one of the two is missing.
-    """
+    """Keep the given keys of an own object store; raises LockstitchError when one is missing."""
     keys = folder.keys()
     access, secret = (environ.get(n) for n in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"))
     if bool(access) != bool(secret):

@@ -36,10 +36,7 @@ _INDEXES = ("index", "index-url", "extra-index-url", "index-strategy", "keyring-
 def build(
     own: Project, lock: Lock, store: Store, fetcher: Fetcher, progress: Reporter
 ) -> dict[tuple[str, str], Image]:
-    """Return the image of each service and platform, made from a project's base.
-
-    Raises LockstitchError when the base or a wheel cannot be had.
-    """
+    """Return services' images by platform; raises LockstitchError for a missing base or wheel."""
     project = _project(own, lock, store)
     if not (project.root / file.NAME).exists() or make.stale(project, file.read(project.root)):
         # The base is the project's; only the addresses of the wheels are asked for.

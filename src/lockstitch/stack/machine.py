@@ -103,10 +103,7 @@ def listens(port: int) -> bool:
 
 
 def choose_ports(wanted: Mapping[str, int]) -> dict[str, int]:
-    """Return a free port for each name: the wanted one, or the next above that is free.
-
-    Raises LockstitchError when all of the next 200 are taken.
-    """
+    """Return free ports, the wanted or the next above; raises LockstitchError after 200."""
     chosen: dict[str, int] = {}
     for name, port in wanted.items():
         reach = range(port, min(port + 200, 65536))

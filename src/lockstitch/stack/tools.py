@@ -72,10 +72,7 @@ def install_debian(
     name: str,
     progress: Reporter,
 ) -> Path:
-    """Return the folder with the files of Debian packages of a release, for this machine.
-
-    Raises LockstitchError when none is for this machine, or one cannot be had.
-    """
+    """Return a folder with Debian packages' files for this machine; raises LockstitchError."""
     here = _DEBIAN.get(platform.machine(), "") if platform.system() == "Linux" else ""
     own = [package for package in packages if package.architecture in {here, "all"}]
     if not any(package.architecture == here for package in own):

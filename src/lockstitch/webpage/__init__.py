@@ -39,8 +39,5 @@ def render(template: str, **values: object) -> str:
 
 
 def plain(template: str, **values: object) -> str:
-    """Return a template of no markup, as a shell script is, with its values as they are.
-
-    The filter `quote` makes a value one word of a shell.
-    """
+    """Return a template without markup; its filter `quote` makes a value one word of a shell."""
     return _environment(escape=False).get_template(template).render(values)

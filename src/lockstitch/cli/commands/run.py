@@ -78,10 +78,7 @@ def run(options: argparse.Namespace) -> int:
 def execute(
     session: Session, spec: ImageSpec, arguments: tuple[str, ...], options: argparse.Namespace
 ) -> int:
-    """Run an image's command as the options say, and return its exit code.
-
-    Raises LockstitchError when the lock is stale or the environment cannot be made.
-    """
+    """Run an image's command; return its exit code. Raises LockstitchError for a stale lock."""
     if options.gpus and not options.in_image:
         message = "--gpus is for --in-image: without it the program has this machine's GPUs"
         raise UsageError(message, hint=f"lockstitch run {spec.name} --in-image --gpus")

@@ -149,10 +149,7 @@ class Environments:
         return self.root / digest.of_bytes(canonical_json(known)).hex[:24]
 
     def make(self, wanted: Requirements) -> Path:
-        """Return the folder of an environment, made when it is missing.
-
-        Raises LockstitchError with uv's message when it cannot be installed.
-        """
+        """Return an environment's folder, made if missing; raises LockstitchError by uv."""
         folder = self.path(wanted)
         with files.lock(folder.with_suffix(".lock")):
             if not (folder / _READY).is_file():

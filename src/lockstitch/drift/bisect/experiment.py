@@ -578,10 +578,7 @@ class CommandBench:
 
 
 def _elsewhere(folder: Path, scratch: Path) -> Path:
-    """Return a copy of a project, beside links to what stands beside the project.
-
-    Runs do not meet in it, and write over nothing of the user's.
-    """
+    """Return a copy of a project, beside links to its neighbours, where runs do not meet."""
     for beside in folder.parent.iterdir():
         if beside != folder:
             (scratch / beside.name).symlink_to(beside)

@@ -44,10 +44,7 @@ class Trials:
         parallel: int = 1,
         told: Callable[[Mixture, Outcome, Verdict], None] = lambda *_: None,
     ) -> None:
-        """Start from what is known, with at most `limit` runs, `parallel` at a time.
-
-        `told` is called with each new outcome, in the order of the mixtures.
-        """
+        """Start from known outcomes; `told` is called with each new one, in order."""
         self.outcomes = dict(known)
         self.sets: tuple[Mixture, ...] = ()
         self._bench = bench

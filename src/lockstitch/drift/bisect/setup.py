@@ -73,11 +73,7 @@ def number(value: float) -> str:
 
 
 def prepare(options: Options) -> Prepared:
-    """Return the experiment of some options.
-
-    Raises UsageError for options that cannot be, LockstitchError when a side cannot be read or
-    nothing that can be tried differs.
-    """
+    """Return the experiment of options; raises UsageError, or LockstitchError for a side."""
     folder = options.project
     reading = metric.parse(options.metric_file, options.metric_regex)
     _check(options)
@@ -260,10 +256,7 @@ def _version(fingerprint: Fingerprint, word: str) -> str:
 
 
 def explained(prepared: Prepared, progress: Reporter, *, talk: bool) -> Explanation:
-    """Run the experiment, and print the number of each run when `talk` is set.
-
-    Raises LockstitchError when A or B cannot be installed, or A gives no number.
-    """
+    """Run the experiment, printed when `talk`; raises LockstitchError when a side does not run."""
     bench, causes = prepared.bench, prepared.ends.causes
     both = [prepared.ends.wanted(frozenset(labels)) for labels in ((), {c.label for c in causes})]
     bench.environments.sweep()

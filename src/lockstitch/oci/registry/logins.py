@@ -110,10 +110,7 @@ def _files() -> Iterator[Path]:
 
 
 def read(path: Path) -> dict[str, object]:
-    """Return the JSON object of a file of logins, an empty one where there is no file.
-
-    Raises LockstitchError for a file that cannot be read.
-    """
+    """Return a file of logins, empty if missing; raises LockstitchError if unreadable."""
     try:
         if path.stat().st_size > _LONGEST:
             raise LockstitchError(f"`{path}` has more than {_LONGEST} bytes")
@@ -223,10 +220,7 @@ def keep(host: str, login: Login) -> str:
 
 
 def forget(host: str) -> list[str]:
-    """Remove a login as `docker logout` does; return the helpers and files that had it.
-
-    Raises LockstitchError when the file is damaged or a helper fails.
-    """
+    """Remove a login; return the helpers and files that had it. Raises LockstitchError."""
     path = docker_file()
     document = read(path)
     gone = []

@@ -62,10 +62,7 @@ class Repository:
             raise
 
     def image(self, which: Digest | str, platform: Platform) -> Manifest:
-        """Return the manifest of one image, through its index where there is one.
-
-        Raises LockstitchError when the index has none for the platform.
-        """
+        """Return an image's manifest, through its index; raises LockstitchError without it."""
         top = self.manifest(which)
         if not top.is_index:
             return top

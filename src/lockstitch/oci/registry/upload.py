@@ -117,10 +117,7 @@ class Upload:
         self._scopes: Scopes = push_scopes(repository)
 
     def run(self, sources: tuple[str, ...]) -> str:
-        """Mount the blob from one of these repositories of the registry, or send it.
-
-        Returns MOUNTED or SENT. Raises RegistryError with the registry's words.
-        """
+        """Mount the blob, or send it; return MOUNTED or SENT. Raises RegistryError."""
         session: _Session | None = None
         for source in sources:
             try:

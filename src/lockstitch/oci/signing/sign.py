@@ -113,10 +113,7 @@ def sign(place: Layout | Repository, name: str, digest: Digest, key: Key) -> boo
 
 
 def problems(place: Layout | Repository, digest: Digest, key: Key) -> list[str]:
-    """Return why the key is not known to have signed an image, or nothing when it has.
-
-    Raises LockstitchError without openssl, or when the signatures cannot be read.
-    """
+    """Return why a key is not known to have signed, if so; raises LockstitchError."""
     present = signatures(place, digest)
     if not present:
         return [f"nobody has signed {digest}"]

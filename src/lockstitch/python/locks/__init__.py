@@ -49,10 +49,7 @@ _READERS = {
 
 
 def kind_of(path: str) -> str:
-    """Return which kind of lock a file is by its name: "" where it is none.
-
-    Any other name that ends in `.txt` or `.in` may be one of requirements.
-    """
+    """Return the kind of a lock by its name, "" for none; other `.txt` and `.in` may be lists."""
     name = basename(path)
     if name in {"uv.lock", "poetry.lock"}:
         return name.removesuffix(".lock")

@@ -308,10 +308,7 @@ def decided(environment: Mapping[str, str]) -> Holds:
 
 
 def holds(marker: str, environment: Mapping[str, str], extras: Collection[str] = ()) -> bool:
-    """Return whether a marker is true for an environment and a set of active extras.
-
-    Raises LockstitchError when the marker is not one, or compares what cannot be compared.
-    """
+    """Return whether a marker holds for an environment and extras; raises LockstitchError."""
     from packaging.markers import Marker, UndefinedComparison, UndefinedEnvironmentName
 
     if marker in {"", "*"}:

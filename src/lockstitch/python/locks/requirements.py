@@ -81,20 +81,13 @@ def read(
 
 
 def pins(root: Path, name: str, target: Target) -> list[Pinned]:
-    """Return the pins of a project's file for a target.
-
-    `-r` is followed inside the project. Raises LockstitchError for what cannot be read or pins
-    nothing.
-    """
+    """Return a file's pins, with `-r`, for a target; raises LockstitchError where one lacks."""
     follow = _inside(root)
     return select(follow(name), target, name, follow)
 
 
 def sources(root: Path, name: str) -> list[str]:
-    """Return the names of a file and of all that it names with `-r`, sorted.
-
-    What cannot be read is left out; `pins` says what is wrong with it.
-    """
+    """Return a file's name and those that it includes with `-r`, sorted; `pins` checks them."""
     names = [name]
     inside = _inside(root)
 

@@ -340,10 +340,7 @@ def _words(name: str, text: str) -> tuple[tuple[str, ...], bool]:
 
 
 def _json_list(text: str) -> tuple[str, ...] | None:
-    """Return the texts of a JSON list, or None when it is no JSON: then it is a shell's line.
-
-    Raises WordError for a list of anything but texts.
-    """
+    """Return a JSON list's texts, None for no JSON; raises WordError for other lists."""
     if not text.startswith("["):
         return None
     try:

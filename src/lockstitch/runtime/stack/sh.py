@@ -31,10 +31,7 @@ def main(words: Sequence[str]) -> None:
 
 
 def parse(text: str) -> tuple[list[str], dict[int, str | int]]:
-    """Return the words of a command, and what each redirected descriptor becomes, in order.
-
-    Exits with a message for what only a real shell can do.
-    """
+    """Return a command's words and its redirected descriptors, or exit for real shell syntax."""
     lexer = shlex.shlex(text, posix=True, punctuation_chars="<>&|;()")
     lexer.whitespace_split = True
     words: list[str] = []

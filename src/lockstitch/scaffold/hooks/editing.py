@@ -25,10 +25,7 @@ class Edit:
 
 
 def apply(config: Config, edits: Mapping[int, Edit]) -> str:
-    """Return the text with some repositories, by their places, edited.
-
-    Raises LockstitchError when the text would not say exactly what is meant.
-    """
+    """Return the text with repositories edited; raises LockstitchError unless it says just that."""
     lines = config.text.splitlines(keepends=True)
     newline = "\r\n" if "\r\n" in config.text else "\n"
     for place in sorted(edits, reverse=True):  # from below, so that the lines above stay in place

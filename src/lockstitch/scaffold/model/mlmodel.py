@@ -55,10 +55,7 @@ class Model:
 
 
 def read(folder: Folder) -> Model:
-    """Return the facts of a model's folder; only its small text files are read.
-
-    Raises LockstitchError when there is no MLmodel, or it is none that can be served.
-    """
+    """Return a model folder's facts from its small texts; raises LockstitchError for none."""
     text = folder.text(FILE)
     if text is None:
         message = f"`{folder.root}` has no file {FILE}, as each model of MLflow has"

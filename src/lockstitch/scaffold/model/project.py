@@ -71,10 +71,7 @@ def _number(minor: str) -> int:
 
 
 def service(model: Model, wanted: str) -> Service:
-    """Return the server of a model: by default ONNX Runtime alone where it has that flavor.
-
-    Raises UsageError for a server that the model's flavors do not allow.
-    """
+    """Return a model's server, ONNX Runtime by default; raises UsageError for a misfit."""
     if wanted and wanted not in SERVERS:
         message = f"`{wanted}` is not a server"
         raise UsageError(message, hint=f"there is: {', '.join(SERVERS)}")

@@ -97,10 +97,7 @@ class Server:
     # --- what a URI means
 
     def files(self, uri: str) -> tuple[list[Remote], str]:
-        """Return a model's files, sorted, and the URI that means this very model for ever.
-
-        Raises LockstitchError for a URI that names no model of the server.
-        """
+        """Return a model's sorted files and lasting URI; raises LockstitchError for none."""
         place, fixed = self._place(uri)
         listed = sorted(self._walk(place), key=lambda file: file.name)
         if not any(file.name == "MLmodel" for file in listed):
