@@ -69,7 +69,7 @@ def get(name: str) -> str:
 
 
 def name_of(family: str, name: str) -> str:
-    """Return the variable of a declared family for a name: `-` and `.` become `_`, upper case."""
+    """Return the variable of a declared family for a name, or raise KeyError for another family."""
     if family not in VARIABLES:
         raise KeyError(family)
     return family.replace("<NAME>", re.sub(r"[^A-Za-z0-9]", "_", name).upper())

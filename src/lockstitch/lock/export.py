@@ -19,7 +19,7 @@ _ALL = "requirements-lock.txt"
 
 
 def requirements_of_all(project: Project, lock: Lock) -> str:
-    """Return the whole lock as requirements with hashes, as `lockstitch lock` wrote it."""
+    """Return the whole lock as hashed requirements, or raise LockstitchError where none are."""
     if _ALL not in {file.path for file in lock.files}:
         message = f"this project has no `{_ALL}`: its locks are written by another tool"
         raise LockstitchError(message, hint="lockstitch export requirements --image NAME")

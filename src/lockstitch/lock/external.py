@@ -72,7 +72,7 @@ def export_requirements(project: Project, target: Path) -> None:
 
 
 def export_image(project: Project, image: ImageSpec, target: Path, bases: Sequence[Base]) -> None:
-    """Write the PEP 751 lock of one image: the wheels that its lock means for each platform."""
+    """Write an image's PEP 751 lock of wheels by platform; raises LockstitchError."""
     name = image.lock or project.lock
     text = files.read_text(project.root / name)
     is_pylock = PurePosixPath(name).suffix == ".toml"

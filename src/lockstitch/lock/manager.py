@@ -40,7 +40,7 @@ class Manager(Protocol):
 
 
 def of(project: Project) -> Manager:
-    """Return the manager whose lock is there; without one, what pyproject.toml is written for."""
+    """Return the manager of the lock or of pyproject.toml; raises LockstitchError for two locks."""
     if external.is_given(project):
         return given
     if is_for_uv(project.document):

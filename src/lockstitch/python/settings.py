@@ -24,7 +24,7 @@ def schema() -> Mapping[str, Any]:
 
 
 def tool_schema(name: str) -> dict[str, Any]:
-    """Return the schema for validate-pyproject, which knows it by the tool's name."""
+    """Return the schema for validate-pyproject; raises ValueError for another tool's name."""
     if name != "lockstitch":
         raise ValueError(f"`{name}` is not lockstitch")
     return dict(schema())

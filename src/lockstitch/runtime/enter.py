@@ -170,7 +170,7 @@ def become(plan, root):
 
 
 def found(program, path):
-    """Return where a program is; os.execvpe would import modules, which are gone by now."""
+    """Return where a program is, or raise FileNotFoundError, without an import."""
     if "/" in program:
         return program
     for folder in path.split(":"):
