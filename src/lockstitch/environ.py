@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 from lockstitch.errors import LockstitchError
@@ -58,6 +59,7 @@ VARIABLES: Final[Mapping[str, str]] = {
 
 
 _OF_SHELLS = frozenset({"_", "OLDPWD", "SHLVL", "PWD", "TERM", "COLUMNS", "LINES", "PS1"})
+_PYENV = re.compile(r"3\.\d{1,2}\.\d{1,3}")
 _DIGITS = 11  # seconds since 1970 until the year 5138
 
 
@@ -115,3 +117,30 @@ def child(**changes: str | None) -> dict[str, str]:
         else:
             environment[name] = value
     return environment
+
+
+def for_uv(**changes: str | None) -> dict[str, str]:
+    """Return the environment of uv: no activated one, and every Python that pyenv has installed.
+
+    pyenv puts a program for each on PATH, which ends with an error unless its Python is chosen:
+    uv would take one that it needs for missing, and look for it on the network. `changes` is as
+    for `child`.
+    """
+    return child(**{"VIRTUAL_ENV": None, "PATH": _path_for_uv(), **changes})
+
+
+def _path_for_uv() -> str:
+    """Return PATH with the folders of pyenv's Pythons, the chosen ones first, for its shims."""
+    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    root = Path(os.environ.get("PYENV_ROOT") or "~/.pyenv").expanduser()
+    shims, global_ = str(root / "shims"), root / "version"
+    if shims not in folders:
+        return os.pathsep.join(folders)
+    text = os.environ.get("PYENV_VERSION") or (global_.read_text() if global_.is_file() else "")
+    versions = [path.name for path in root.glob("versions/*") if _PYENV.fullmatch(path.name)]
+    versions.sort(key=lambda name: [int(part) for part in name.split(".")], reverse=True)
+    names = dict.fromkeys([*text.replace(":", " ").split(), *versions])
+    instead = [str(root / "versions" / name / "bin") for name in names if name != "system"]
+    at = folders.index(shims)
+    before, after = folders[:at], folders[at + 1 :]
+    return os.pathsep.join([*before, *instead, *(f for f in after if f != shims)])

@@ -1,5 +1,8 @@
 """Variables are declared, typed, and passed on."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 from lockstitch import environ
@@ -57,3 +60,26 @@ def test_a_child_gets_this_environment_with_changes(monkeypatch: pytest.MonkeyPa
 
 def test_every_variable_says_what_it_is_for() -> None:
     assert all(environ.VARIABLES.values())
+
+
+def test_uv_sees_every_python_of_pyenv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for version in ("3.9.18", "3.12.1", "3.8.2", "2.7.18", "tools"):
+        (tmp_path / "versions" / version / "bin").mkdir(parents=True)
+    (tmp_path / "version").write_text("3.9.18\nsystem\n")
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
+    monkeypatch.setenv("VIRTUAL_ENV", "/elsewhere")
+    shims = str(tmp_path / "shims")
+    monkeypatch.setenv("PATH", os.pathsep.join(["/first", shims, "/bin", shims]))
+    chosen_first = [str(tmp_path / "versions" / v / "bin") for v in ("3.9.18", "3.12.1", "3.8.2")]
+    environment = environ.for_uv(UV_PYTHON="3.12")
+    assert environment["PATH"].split(os.pathsep) == ["/first", *chosen_first, "/bin"]
+    assert environment["UV_PYTHON"] == "3.12"
+    assert "VIRTUAL_ENV" not in environment
+    monkeypatch.setenv("PYENV_VERSION", "3.8.2:3.12.1")
+    chosen_first = [str(tmp_path / "versions" / v / "bin") for v in ("3.8.2", "3.12.1", "3.9.18")]
+    assert environ.for_uv()["PATH"].split(os.pathsep) == ["/first", *chosen_first, "/bin"]
+
+
+def test_without_pyenv_uv_has_the_path_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", os.pathsep.join(["/first", "/bin"]))
+    assert environ.for_uv()["PATH"] == os.pathsep.join(["/first", "/bin"])

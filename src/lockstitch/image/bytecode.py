@@ -21,7 +21,7 @@ from importlib import resources
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from lockstitch import files, process, zstd
+from lockstitch import environ, files, process, zstd
 from lockstitch.digest import Digest, canonical_json, of_bytes
 from lockstitch.errors import LockstitchError
 from lockstitch.image.bases import root_files
@@ -52,7 +52,7 @@ _ENVIRONMENT = {"LC_ALL": "C"}  # nothing of the host's environment reaches the 
 # Before 3.11 the members of a set stand in bytecode in the order of their hashes (cpython#81777),
 # whose seed only a variable sets, which -I does not read. No module of the script's folder is
 # imported.
-_UNSORTED = {"3.10": ("-s", "0")}
+_UNSORTED = dict.fromkeys(("3.8", "3.9", "3.10"), ("-s", "0"))
 
 
 def _script() -> AbstractContextManager[Path]:
@@ -296,7 +296,8 @@ def _own_loader(base: Base, root: Path) -> tuple[str, ...]:
 
 
 def _same_version(base: Base) -> tuple[str, ...]:
-    search = process.run([process.find_uv(), "python", "find", base.python], check=False)
+    words = ["python", "find", base.python]
+    search = process.run([process.find_uv(), *words], env=environ.for_uv(), check=False)
     path = search.stdout.strip()
     if search.code != 0 or not path:
         message = f"bytecode for Python {base.python} needs that very version, and this host "
@@ -335,7 +336,7 @@ def _local(version: str) -> tuple[str, str] | None:
         return sys.executable, own
     uv: str | Path = process.find_uv()
     words = [uv, "python", "find", "--no-python-downloads", f"cpython@{version}"]
-    path = process.run(words, check=False).stdout.strip()
+    path = process.run(words, env=environ.for_uv(), check=False).stdout.strip()
     if not path:
         return None
     ask = "import platform; print(platform.python_version())"

@@ -36,7 +36,7 @@ from lockstitch.store import Store
 from lockstitch.table import first_of
 from lockstitch.values import frozen, positional, replace
 
-_FORM = 3  # of the records
+_FORM = 4  # of the records
 _OF_PROTO = regex(r"(\w+)_pb2(?:_grpc)?")
 # What packages import without asking for it, most often by far.
 _WELL_KNOWN = frozenset(

@@ -81,13 +81,18 @@ def lacks(
     A wheel that is neither in the store nor remembered is not followed.
     """
     walk = _Walk([*starts], wheels, has, tops, store, python)
-    listed: dict[str, Lack] = {}
+    lacking: dict[str, Lack] = {}
+    vendored: set[str] = set()
     while True:
-        lack, way = walk.next({*listed})
+        lack, way = walk.next({*lacking, *vendored})
         if lack is None:
-            return [*listed.values()]
+            return [*lacking.values()]
         if walk.holds(way):
-            listed[lack.top] = replace(lack, is_sure=not walk.tampers(way))
+            is_sure = not walk.tampers(way)
+            if not is_sure and walk.has_below(way[0][0], lack.top):
+                vendored.add(lack.top)
+            else:
+                lacking[lack.top] = replace(lack, is_sure=is_sure)
 
 
 class _Walk:
@@ -158,6 +163,11 @@ class _Walk:
     def tampers(self, way: Iterable[tuple[_Place, int]]) -> bool:
         """Return whether a file changes how Python finds modules: any may come of that."""
         return any(_TAMPERS.search(self._text(place)) for place, _ in way)
+
+    def has_below(self, place: _Place, top: str) -> bool:
+        """Return whether a file's wheel has a module in a folder of its own, as `_vendor` is."""
+        ends = (f"/{top}.py", f"/{top}/__init__.py")
+        return any(path.endswith(ends) for path in self._files_of(place[0]))
 
     def _certain(self, place: _Place) -> frozenset[int]:
         if place not in self._lines:

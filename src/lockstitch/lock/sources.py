@@ -529,7 +529,8 @@ def _environment(requires: Sequence[str], minor: str, root: Path, store: Store) 
 def _interpreter(minor: str) -> str:
     if minor == f"{sys.version_info.major}.{sys.version_info.minor}":
         return sys.executable
-    done = process.run([process.find_uv(), "python", "find", "--no-project", minor], check=False)
+    words = ["python", "find", "--no-project", minor]
+    done = process.run([process.find_uv(), *words], env=environ.for_uv(), check=False)
     if done.code == 0 and done.stdout.strip():
         return done.stdout.strip()
     message = f"there is no CPython {minor} here to build a package with"

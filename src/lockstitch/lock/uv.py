@@ -101,7 +101,7 @@ def lock(project: Project, *, upgrade: Sequence[str] | None) -> None:
         if _CONFLICT in error.message:
             from lockstitch.lock import loosen
 
-            env = _environment(**_python(project))
+            env = environ.for_uv(**_python(project))
             error.hint = loosen.hint(project, error.message, env) or error.hint
         elif match := _UNBUILT.search(error.message):
             unbuilt = Unbuilt(name=match[1], version=match[2], kind="sdist", artifact="")
@@ -113,7 +113,7 @@ def with_wheel(project: Project, unbuilt: Unbuilt) -> str:
     """Return the command that takes the nearest version of a package with a wheel, "" for none."""
     from lockstitch.lock import loosen
 
-    env = _environment(**_python(project))
+    env = environ.for_uv(**_python(project))
     words = ["pip", "compile", "-", "--no-deps", "--quiet", "--no-header", "--no-annotate"]
     words += ["--only-binary", unbuilt.name, "--resolution", "lowest", "--python-platform", "linux"]
     words += ["--python-version", project.python]
@@ -129,7 +129,7 @@ def check(project: Project) -> None:
     done = process.run(
         [process.find_uv(), "lock", "--check", "--offline", "--quiet"],
         cwd=project.root,
-        env=_environment(**_python(project)),
+        env=environ.for_uv(**_python(project)),
         check=False,
     )
     if done.code != 0:
@@ -376,7 +376,7 @@ def _replaced(before: Sequence[str], after: Sequence[str]) -> Iterator[Lockstitc
 
 def _uv(*words: str, cwd: Path | None = None, stdin: str = "", **changes: str | None) -> str:
     program = process.find_uv()
-    env = _environment(**changes)
+    env = environ.for_uv(**changes)
     done = process.run([program, *words], cwd=cwd, env=env, stdin=stdin, check=False)
     if done.code != 0:
         raise unsolved(_FAILED[words[0]], done.stderr.strip() or done.stdout.strip())
@@ -418,8 +418,3 @@ def _python(project: Project) -> dict[str, str]:
     named = files.read_text(path).strip() if path.is_file() else ""
     wanted = f"{project.python}."
     return {} if not named or f"{named}.".startswith(wanted) else {"UV_PYTHON": project.python}
-
-
-def _environment(**changes: str | None) -> dict[str, str]:
-    # An activated environment is not the project's; uv would only warn about it.
-    return environ.child(VIRTUAL_ENV=None, **changes)

@@ -15,8 +15,9 @@ from lockstitch.python.settings import conform, problem
 from lockstitch.python.tables import Table, parse_toml, table
 
 _CPYTHON = regex(r"cpython:(3\.\d{1,2})")
-PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")  # that a base of ours has
-_DEBIAN = {"3.11": "debian:bookworm", "3.13": "debian:trixie"}  # the Python of each release
+PYTHONS = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14")  # that a base of ours has
+# The Python of each release of Debian.
+_DEBIAN = {"3.9": "debian:bullseye", "3.11": "debian:bookworm", "3.13": "debian:trixie"}
 # What projects have that know no pyproject.toml: `lockstitch init` reads each of them.
 _OTHER_KINDS = (
     *("requirements*.txt", "requirements*.in", "setup.py", "setup.cfg", "Pipfile"),

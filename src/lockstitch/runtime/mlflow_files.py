@@ -4,6 +4,8 @@ stdin: a JSON object {"tag": …, "value": …, "files": [path, …]}: the runs 
 tag. stdout: a JSON object {"runs": [{"id": …, "metrics": {…}}]}, or {"problem": …}.
 """
 
+from __future__ import annotations
+
 import importlib
 import json
 import sys

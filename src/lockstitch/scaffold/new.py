@@ -20,6 +20,7 @@ MANAGERS = ("uv", "poetry")
 # Who runs the checks of a commit, and the file that says which.
 HOOKS = {"prek": "prek.toml", "pre-commit": ".pre-commit-config.yaml"}
 _PYTHON = "3.11"  # of the templates as they are
+PYTHONS = load.PYTHONS[load.PYTHONS.index(_PYTHON) :]  # which have the packages of the templates
 _OF_MYPY = r"(\.pyi?|^pyproject\.toml|^(uv|poetry)\.lock)$"
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[-_.][A-Za-z0-9]+)*")
 # In these only, `{{...}}` stands for a text, and a line `#: WHO` says for which manager, or for
@@ -136,9 +137,10 @@ def _near(word: str, names: Iterable[str]) -> str:
 
 def _check(folder: Path, template: str, manager: str, hooks: str, python: str) -> None:
     problems: list[LockstitchError] = []
-    if python not in load.PYTHONS:
-        hint = f"there is: {', '.join(load.PYTHONS)}"
-        problems.append(UsageError(f"`{python}` is not a Python of a base", hint=hint))
+    if python not in PYTHONS:
+        hint = f"there is: {', '.join(PYTHONS)}"
+        message = f"`{python}` is not a Python that the templates run on"
+        problems.append(UsageError(message, hint=hint))
     if template not in TEMPLATES:
         hint = _near(template, TEMPLATES)
         problems.append(UsageError(f"`{template}` is not a template", hint=hint))

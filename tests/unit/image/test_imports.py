@@ -351,6 +351,15 @@ def test_a_package_that_changes_how_modules_are_found(project: Case) -> None:
     assert "`six`" in message
 
 
+def test_what_a_package_has_in_a_folder_that_it_adds_to_the_path(project: Case) -> None:
+    """pkg_resources of setuptools 71 to 80 imports `packaging` out of `setuptools/_vendor`."""
+    front = "import sys\nsys.path.extend(['_vendor'])\nimport packaging.markers\nimport six\n"
+    vendored = {"tools/_vendor/packaging/__init__.py": "", "tools/_vendor/packaging/markers.py": ""}
+    project.wheel("tools", texts={"tools/__init__.py": front, **vendored})
+    (message,) = undeclared(project, main="import tools")
+    assert "`six`" in message
+
+
 def test_what_was_read_of_a_wheel_is_remembered(project: Case) -> None:
     project.wheel("lib", texts={"lib/__init__.py": "import six\n"})
     undeclared(project, main="import lib")

@@ -122,8 +122,7 @@ class LCK002(Rule):
         words += ["--no-progress", "--color", "never", *_python(requires, repo.root)]
         if "cache-dir" in table(pyproject, "tool", "uv") or repo.exists(beside(folder, "uv.toml")):
             words.append("--no-cache")  # a project does not choose what is written where
-        env = environ.child(
-            VIRTUAL_ENV=None,
+        env = environ.for_uv(
             CONDA_PREFIX=None,
             UV_FROZEN=None,
             UV_LOCKED=None,

@@ -33,7 +33,7 @@ from lockstitch.cli.session import open_session, print_json, would
 from lockstitch.errors import LockstitchError, UsageError, raise_all
 from lockstitch.net.credentials import Login
 from lockstitch.progress import say
-from lockstitch.python import load, size
+from lockstitch.python import size
 from lockstitch.scaffold import new
 
 OPTIONS = (
@@ -70,7 +70,8 @@ OPTIONS = (
     ),
     option(
         "--python VERSION",
-        f"Python of the images: {', '.join(load.PYTHONS)} (default: 3.11, or the model's)",
+        f"Python of the images: {', '.join(new.PYTHONS)}, of a model an older one too "
+        "(default: 3.11, or the model's)",
         default="",
     ),
     JSON,

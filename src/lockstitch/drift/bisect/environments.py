@@ -110,7 +110,7 @@ class Pythons:
 
 @functools.cache
 def _of_uv(version: str) -> str | None:
-    uv, env = process.find_uv(), environ.child(VIRTUAL_ENV=None)
+    uv, env = process.find_uv(), environ.for_uv()
     for words in (["find", "--no-project"], ["install", "--quiet"], ["find", "--no-project"]):
         done = process.run([uv, "python", *words, version], env=env, check=False)
         if done.code == 0 and words[0] == "find":
@@ -207,7 +207,7 @@ class Environments:
             self._uv("pip", "install", "--quiet", "--no-deps", "--python", where, *chosen, *words)
 
     def _uv(self, *words: str) -> None:
-        env = environ.child(VIRTUAL_ENV=None)
+        env = environ.for_uv()
         hint = "an index that is not uv's default: set UV_INDEX; a wheel: --with"
         done = process.run([process.find_uv(), *words], cwd=self._folder, env=env, check=False)
         if done.code != 0:

@@ -13,6 +13,7 @@ from lockstitch.python.commands import entry_of
 from lockstitch.python.imports import reached
 from lockstitch.python.tables import parse_toml, table, texts
 from lockstitch.repository.code.started import SHELL
+from lockstitch.resources import load_table
 from lockstitch.scaffold import new
 from lockstitch.scaffold.init import system, tables
 from lockstitch.scaffold.init.contents import Contents, contents_of, covered, is_model
@@ -32,6 +33,8 @@ _BASES = {
     "3.12": "3.12.99",
     "3.14": "3.14.99",
     "3.10": "3.10.99",
+    "3.9": "3.9.2",
+    "3.8": "3.8.99",
 }
 _GROUPS = {
     "train": ("train", "training"),
@@ -216,12 +219,12 @@ def _fitting(facts: Facts, possible: Sequence[str], can_fetch: Callable[[str], b
 
     One that Debian lacks is taken where this machine can fetch it.
     """
-    wanted = facts.inputs.python
+    wanted, own = facts.inputs.python, tables.requirements(facts)
     debian = [minor for minor in possible if not load.default_base(minor).startswith("cpython:")]
 
     def rank(minor: str) -> tuple[bool, int, bool, int]:
         distance = abs(int(minor[2:]) - int(wanted[2:])) if wanted else 0
-        pins = facts.inputs.old_pins(minor)
+        pins = facts.inputs.old_pins(minor, own)
         return minor != wanted, pins, minor not in debian, distance
 
     best = min(possible, key=rank)
@@ -275,6 +278,9 @@ def _note_other(
 ) -> None:
     """Say that another Python is named than the images get, and how it is kept where it can be."""
     wanted, source = facts.inputs.python, facts.inputs.python_source
+    ended = load_table("lockstitch.repository.dockerfile", "ended.toml")["python"].get(minor)
+    if ended:
+        notes.append(f"Python {minor} gets no fixes since {ended}, and fits what is asked for here")
     if wanted and wanted != minor:
         message = f"`{source}` names Python {wanted}, the images get {minor}"
         keeps = f"; `lockstitch init --python {wanted}` keeps it" if wanted in possible else ""

@@ -121,10 +121,10 @@ class Inputs:
             notes=list(dict.fromkeys([*self.notes, *notes])),
         )
 
-    def old_pins(self, minor: str) -> int:
-        """Return how many pins have no wheel for a Python, or need a newer one."""
-        lines = self._lines()
-        return len([*pythons.without_wheel(lines, minor), *pythons.too_new(lines, minor)])
+    def old_pins(self, minor: str, more: Iterable[str] = ()) -> int:
+        """Return how many pins, and of `more`, have no wheel for a Python or need a newer one."""
+        lines = dict.fromkeys([*self._lines(), *more])
+        return len([*pythons.without_wheel([*lines], minor), *pythons.too_new([*lines], minor)])
 
     def _lines(self) -> list[str]:
         lines = [*self.dependencies, *(line for group in self.groups.values() for line in group)]

@@ -196,6 +196,15 @@ def dependencies(facts: Facts) -> list[str]:
     return [line for line in lines if of_requirement(line) != me or line in own]
 
 
+def requirements(facts: Facts) -> list[str]:
+    """Return the requirements that pyproject.toml has in [project] and in groups."""
+    extras = table(facts.project, "optional-dependencies")
+    places = {**extras, **table(facts.document, "dependency-groups")}
+    lists = [lines for lines in places.values() if isinstance(lines, list)]
+    lines = [line for each in lists for line in each if isinstance(line, str)]
+    return [*dependencies(facts), *lines]
+
+
 def groups(facts: Facts) -> dict[str, list[str]]:
     """Return the names of packages by group or extra, in any of the places for them."""
     document = facts.document

@@ -17,7 +17,7 @@ from lockstitch.python.target import Target
 from lockstitch.values import frozen
 
 RELEASE: Final = "bookworm"  # whose C library the archives stand on; they need glibc 2.17
-_MINORS = ("3.10", "3.11", "3.12", "3.13", "3.14")
+_MINORS = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
 _NAME = regex(r"cpython:(?P<minor>3\.\d{1,2})(?P<patch>\.\d{1,3})?(?P<threads>t?)")
 _RELEASES = "/releases/download/"  # what a mirror stands in for, up to here
 _PROOFS: Final = regex(r"SHA256SUMS|sha256|first-use")

@@ -146,7 +146,7 @@ def test_a_flood_of_members_is_not_read(
 @pytest.mark.parametrize(
     ("name", "part"),
     [
-        ("cpython:3.9", "is not a CPython base: there are 3.10, 3.11, 3.12, 3.13, 3.14"),
+        ("cpython:3.7", "is not a CPython base: there are 3.8, 3.9, 3.10, 3.11, 3.12, 3.13, 3.14"),
         ("cpython:3.12t", "CPython 3.12 has no free-threaded build"),
         ("cpython:../x", "is not a CPython base"),
         ("cpython:3.11", "`cpython:3.11` has Python 3.11, the project wants `3.12`"),
