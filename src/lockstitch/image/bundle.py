@@ -60,18 +60,17 @@ def write(  # noqa: PLR0913 -- each is another part of a bundle
     """
     listed = {download.digest: download for download in inputs}
     ordered = [listed[digest] for digest in sorted(listed)]
-    inside = frozenset(part.digest for part in ordered if part.digest not in without)
+    inside = {part.digest for part in ordered if part.digest not in without}
     sizes = {}
     for part in ordered:
         if not store.has_whole(part.digest):
             message = f"`{part.name}` ({part.digest}) is gone from the store"
             raise LockstitchError(message, hint="run the same command again")
         sizes[part.digest] = store.path(part.digest).stat().st_size
-    lock = of_bytes((root / file.NAME).read_bytes())
     document = {
         "schema": _SCHEMA,
         "kind": "bundle",
-        "lock": str(lock),
+        "lock": str(of_bytes((root / file.NAME).read_bytes())),
         "images": sorted(images),
         "files": [
             {
@@ -93,14 +92,11 @@ def write(  # noqa: PLR0913 -- each is another part of a bundle
         document["tool"] = {"python": minor, "files": listing}
     places = {digest: store.path(digest) for digest in sorted(inside)}
     places |= {digest: wheels[digest] for digest in sorted(wheels) if digest not in without}
-    data = json.dumps(document, indent=1, sort_keys=True).encode() + b"\n"
+    members = {_INDEX: json.dumps(document, indent=1, sort_keys=True).encode() + b"\n"}
+    members |= {_INSTALLER: _INSTALLED_BY.read_bytes()} if wheels else {}
     with files.atomic(path) as temporary, temporary.open("wb") as handle:
-        member = entry(_INDEX, data)
-        handle.write(tar_header(member) + data + tar_padding(len(data)))
-        if wheels:
-            script = _INSTALLED_BY.read_bytes()
-            member = entry(_INSTALLER, script)
-            handle.write(tar_header(member) + script + tar_padding(len(script)))
+        for name, content in members.items():
+            handle.write(tar_header(entry(name, content)) + content + tar_padding(len(content)))
         for digest, place in places.items():
             size = place.stat().st_size
             handle.write(tar_header(entry(f"blobs/{digest.hex}", b""), size=size))
@@ -109,13 +105,7 @@ def write(  # noqa: PLR0913 -- each is another part of a bundle
                 step(len(chunk))
             handle.write(tar_padding(size))
         handle.write(TAR_END)
-    return Bundle(
-        lock=lock,
-        images=tuple(sorted(images)),
-        files=tuple(ordered),
-        inside=inside,
-        tool=tuple(wheels),
-    )
+    return read(path)
 
 
 def read(path: Path) -> Bundle:
@@ -160,12 +150,8 @@ def _index(path: Path, archive: tarfile.TarFile) -> Bundle:
 
 
 def _file(table: dict[str, Any]) -> Download:
-    return Download(
-        name=str(table["name"]),
-        url="",
-        digest=Digest.parse(table["digest"]),
-        size=int(table["size"]),
-    )
+    digest, size = Digest.parse(table["digest"]), int(table["size"])
+    return Download(name=str(table["name"]), url="", digest=digest, size=size)
 
 
 def _hold(content: IO[bytes], digest: Digest, step: Callable[[int], object]) -> None:
@@ -220,9 +206,8 @@ def bring(path: Path, root: Path, store: Store, step: Callable[[int], object]) -
     for part in bundle.files:
         if not store.has_whole(part.digest, part.size):
             message = f"`{part.name}` came with an earlier bundle, and the store lacks it"
-            problems.append(
-                LockstitchError(message, hint="lockstitch build --from the earlier one")
-            )
+            hint = "lockstitch build --from the earlier one"
+            problems.append(LockstitchError(message, hint=hint))
         elif _WHEEL.fullmatch(part.name):
             store.name_wheel(part.name, part.digest)
     raise_all(problems)
