@@ -24,9 +24,9 @@ from lockstitch.repository.code.applications import (
 from lockstitch.repository.code.opened import Opened
 from lockstitch.repository.code.variables import arguments_of, subcommands_of
 from lockstitch.repository.files import Repository, open_repository
-from lockstitch.scaffold.init import eras, said, tables
+from lockstitch.scaffold.init import commands, eras, tables
+from lockstitch.scaffold.init.commands import NamedCommand
 from lockstitch.scaffold.init.facts import Facts
-from lockstitch.scaffold.init.said import Said
 from lockstitch.values import field, frozen, replace
 
 _APART = frozenset(
@@ -286,7 +286,7 @@ class _Finder:
             name: target for name, target in listed.items() if isinstance(target, str)
         }
         self._fields = fields_of(codes.values())
-        self._said = [*said.commands(repo, self._installs.keys())]
+        self._hints = [*commands.hints(repo, self._installs.keys())]
         tops: set[str] = set()
         for name in codes:
             parts = name.removesuffix(".py").split("/")
@@ -300,8 +300,8 @@ class _Finder:
     def programs(self) -> list[Program]:
         """Return the programs, each image's name once, sorted by what they are for."""
         found: dict[str, Program] = {}
-        images = [*said.images(self._repo)]
-        for image in images or said.processes(self._repo):
+        images = [*commands.images(self._repo)]
+        for image in images or commands.processes(self._repo):
             program = self._of_dockerfile(image)
             if program is not None:
                 name = self._free(program, found)
@@ -343,8 +343,8 @@ class _Finder:
         IPython runs one without a server, in the notebook's folder, as Jupyter does; papermill one
         that is given parameters.
         """
-        told: dict[str, Said] = {}
-        for each in self._said:
+        told: dict[str, NamedCommand] = {}
+        for each in self._hints:
             paths = (posixpath.normpath(posixpath.join(each.folder, word)) for word in each.words)
             for path in [path for path in paths if path in names][:1]:
                 told.setdefault(path, each)
@@ -385,7 +385,7 @@ class _Finder:
     def _starter(self, trainer: Program, scripts: Sequence[Program]) -> Program:
         """Return the script that is said to be started and that imports a training, or that."""
         said_to_start = {
-            p.path for p in scripts if any(self._points(each, p.path) for each in self._said)
+            p.path for p in scripts if any(self._points(each, p.path) for each in self._hints)
         }
         tail = f".{_module(trainer.path).rpartition('.')[2]}."
         starters = (
@@ -437,7 +437,7 @@ class _Finder:
 
     # --- a Dockerfile's own
 
-    def _of_dockerfile(self, each: Said) -> Program | None:
+    def _of_dockerfile(self, each: NamedCommand) -> Program | None:
         words, env = list(each.words), dict(each.env)
         if not words:
             command = " ".join(each.label.split())
@@ -540,7 +540,7 @@ class _Finder:
         is_server = posixpath.basename(path) in {"wsgi.py", "asgi.py"} and path.startswith(folder)
         return found if is_run or is_server else None
 
-    def _reached_by_others(self, said: Said, application: Application) -> Program | None:
+    def _reached_by_others(self, said: NamedCommand, application: Application) -> Program | None:
         """Return the program of a server whose file runs it for its own machine, or not at all."""
         own = is_local(self._codes[application.path], application)
         if own is False:
@@ -708,12 +708,12 @@ class _Finder:
         names = _PAGES if each.kind in {"streamlit", "gradio", "chainlit", "panel"} else _FIRST
         parts = each.path.split("/")[:-1]
         is_page = "pages" in parts
-        hint = any(self._points(s, each.path) for s in self._said)
+        hint = any(self._points(s, each.path) for s in self._hints)
         place = names.index(stem) if stem in names else len(names)
         named = each.name in {"app", "application", "api", ""}
         return (is_page, not hint, each.factory, place, len(parts), not named, each.path)
 
-    def _points(self, each: Said, path: str) -> bool:
+    def _points(self, each: NamedCommand, path: str) -> bool:
         env = {"PYTHONPATH": f"/app/{each.folder}"} if each.folder else {}
         return self._file_of(each.words, env) == path or any(
             posixpath.join(each.folder, word) == path for word in each.words
@@ -748,7 +748,7 @@ class _Finder:
         each = self._runner(each)
         default, health = default_of(each.kind)[0], self._default_health(each.kind)
         port = each.port or default
-        pointed = [s for s in self._said if self._points(s, each.path) and s.port]
+        pointed = [s for s in self._hints if self._points(s, each.path) and s.port]
         if not each.port and pointed:
             port = pointed[0].port
         if each.by in {"asgi", "wsgi"} and not each.port and not pointed:
@@ -777,7 +777,7 @@ class _Finder:
             port=0 if each.by == "celery" else port,
             health=self._health_of(each) or health,
             needs=needs,
-            begun=_begun(each.path, [s for s in self._said if self._points(s, each.path)]),
+            begun=_begun(each.path, [s for s in self._hints if self._points(s, each.path)]),
         )
 
     def _command(
@@ -910,7 +910,7 @@ class _Finder:
         by_path = ["python", path]
         if installed:
             return by_module, self._better_root(by_module, {})
-        said_module = any(list(s.words[:3]) == by_module for s in self._said)
+        said_module = any(list(s.words[:3]) == by_module for s in self._hints)
         if (
             can_module
             and "/" in path
@@ -982,7 +982,7 @@ class _Finder:
             module = target.partition(":")[0]
             path = self._file_of(["python", "-m", module], {})
             if path:
-                hints = [each for each in self._said if each.words[0] == name]
+                hints = [each for each in self._hints if each.words[0] == name]
                 arguments, source = self._arguments(path, hints)
                 yield Program(
                     image="app",
@@ -1011,7 +1011,7 @@ class _Finder:
                 or _PLANS & {*code.names.values()}
             ):
                 continue
-            hints = [s for s in self._said if self._points(s, path)]
+            hints = [s for s in self._hints if self._points(s, path)]
             place = _place_of(stem)
             image = _SCRIPTS[place][1] if place < len(_SCRIPTS) else "app"
             if place == len(_SCRIPTS) and code.has_main and _starts_training(code):
@@ -1025,7 +1025,7 @@ class _Finder:
                 and len(parts) > 0
             ):
                 continue
-            hinted = next((n for n, s in enumerate(self._said) if s in hints), 10**6)
+            hinted = next((n for n, s in enumerate(self._hints) if s in hints), 10**6)
             ranked.append(
                 (
                     (
@@ -1079,7 +1079,7 @@ class _Finder:
         known = any(pattern.fullmatch(name.removesuffix(".py").lower()) for pattern, _ in _SCRIPTS)
         return code.has_main or (code.is_script and (known or not folders))
 
-    def _arguments(self, path: str, hints: Sequence[Said]) -> tuple[tuple[str, ...], str]:
+    def _arguments(self, path: str, hints: Sequence[NamedCommand]) -> tuple[tuple[str, ...], str]:
         """Return the arguments that the repository gives a script, and where it says so.
 
         Those of a README count only for a script that cannot run without.
@@ -1139,7 +1139,7 @@ def _place_of(word: str) -> int:
     return next(places, len(_SCRIPTS))
 
 
-def _begun(path: str, hints: Sequence[Said]) -> str:
+def _begun(path: str, hints: Sequence[NamedCommand]) -> str:
     """Return the folder above a file that it is said to be started in."""
     return next((s.folder for s in hints if s.folder and path.startswith(f"{s.folder}/")), "")
 

@@ -83,7 +83,7 @@ _GENERIC = {
 
 
 @frozen
-class Said:
+class NamedCommand:
     """One command, with paths from the repository's folder, and what else is said about it."""
 
     source: str  # file:line
@@ -106,7 +106,7 @@ class Said:
 # --- Dockerfiles
 
 
-def images(repo: Repository) -> Iterator[Said]:
+def images(repo: Repository) -> Iterator[NamedCommand]:
     """Yield the command of each image of Python that a Dockerfile of the repository makes.
 
     Those for developing count where a service starts one and there is no other.
@@ -118,12 +118,12 @@ def images(repo: Repository) -> Iterator[Said]:
         every = [(file, built) for file, built in last if built.is_python]
     for file, built in every:
         for label, started, use in _starts(file, built):
-            said = _said(file, built, started, label, use)
-            if said is not None:
-                yield said
+            command = _named(file, built, started, label, use)
+            if command is not None:
+                yield command
             elif started:
                 shown = shlex.join((started[-1].program, *started[-1].words))
-                yield Said(source=f"{file.path}:{started[-1].line}", words=(), label=shown)
+                yield NamedCommand(source=f"{file.path}:{started[-1].line}", words=(), label=shown)
 
 
 def _starts(file: ImageFile, built: Built) -> Iterator[tuple[str, list[Call], Use | None]]:
@@ -212,9 +212,9 @@ def _calls_of(text: str) -> list[Call]:
     return [found for command in script.commands if (found := call(command, {}))]
 
 
-def _said(
+def _named(
     file: ImageFile, built: Built, calls: list[Call], label: str, use: Use | None
-) -> Said | None:
+) -> NamedCommand | None:
     folder = built.state.workdir
     chosen = None
     earlier: list[Call] = []
@@ -246,7 +246,7 @@ def _said(
         if (path := posixpath.join(step.state.workdir, word)).startswith(f"{folder.rstrip('/')}/")
         and not word.startswith("-")
     ]
-    return Said(
+    return NamedCommand(
         source=f"{file.path}:{line}",
         words=where.translated(words, folder),
         folder=here or "",
@@ -281,7 +281,7 @@ def _env(where: "_Places", given: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in env.items() if value}
 
 
-def _of_lambda(file: ImageFile, built: Built, label: str) -> Said | None:
+def _of_lambda(file: ImageFile, built: Built, label: str) -> NamedCommand | None:
     """Return how a function that AWS Lambda calls is started on another base: by AWS's client."""
     started = next(iter(built.entry.direct), None)
     module, dot, _ = started.call.program.rpartition(".") if started else ("", "", "")
@@ -292,7 +292,7 @@ def _of_lambda(file: ImageFile, built: Built, label: str) -> Said | None:
     if not found:
         return None
     folder = min(found, key=lambda name: (name.count("/"), name)).removesuffix(path).rstrip("/")
-    return Said(
+    return NamedCommand(
         source=f"{file.path}:{started.line}",
         words=("python", "-m", "awslambdaric", started.call.program),
         label=label or "function",
@@ -492,7 +492,7 @@ def _is_path(word: str) -> bool:
 # --- other files
 
 
-def commands(repo: Repository, own: AbstractSet[str] = frozenset()) -> Iterator[Said]:
+def hints(repo: Repository, own: AbstractSet[str] = frozenset()) -> Iterator[NamedCommand]:
     """Yield the commands that other files than Dockerfiles name, the surest first.
 
     `own` are programs that the project itself installs.
@@ -509,7 +509,7 @@ def commands(repo: Repository, own: AbstractSet[str] = frozenset()) -> Iterator[
 
 def _of_text(
     source: str, line: int, text: str, label: str = "", own: AbstractSet[str] = frozenset()
-) -> Iterator[Said]:
+) -> Iterator[NamedCommand]:
     folder = ""
     try:
         calls = _calls_of(text)
@@ -521,7 +521,7 @@ def _of_text(
         elif _starter(each) or each.program in own:
             words = _words(each, 0, {})
             if words:
-                yield Said(
+                yield NamedCommand(
                     source=f"{source}:{line}",
                     words=words,
                     folder="" if folder.startswith((".", "/")) else folder,
@@ -531,7 +531,7 @@ def _of_text(
                 )
 
 
-def processes(repo: Repository) -> Iterator[Said]:
+def processes(repo: Repository) -> Iterator[NamedCommand]:
     """Yield the processes of a Procfile as images: `web` serves, `release` runs before others.
 
     Without one, those that the settings of a host start.
@@ -542,7 +542,7 @@ def processes(repo: Repository) -> Iterator[Said]:
             yield replace(said, label="serve" if web else said.label, serves=said.serves or web)
 
 
-def _hosts(repo: Repository) -> Iterator[Said]:
+def _hosts(repo: Repository) -> Iterator[NamedCommand]:
     """Yield the starts of hosts: Render, Railway, Nixpacks, Fly and App Engine, by settings."""
     started: list[tuple[str, str, object]] = []
     render = _yaml(repo.text("render.yaml") or "")
@@ -575,14 +575,14 @@ def _hosts(repo: Repository) -> Iterator[Said]:
             yield from _of_text(name, 1 + at.count("\n"), text, label)
 
 
-def _procfile(repo: Repository) -> Iterator[Said]:
+def _procfile(repo: Repository) -> Iterator[NamedCommand]:
     for number, line in enumerate(repo.lines("Procfile"), 1):
         label, colon, text = line.partition(":")
         if colon:
             yield from _of_text("Procfile", number, text, label.strip())
 
 
-def _compose(repo: Repository) -> Iterator[Said]:
+def _compose(repo: Repository) -> Iterator[NamedCommand]:
     for file in compose_files(repo):
         for service in file.value.services.values():
             if service.command is not None:
@@ -590,7 +590,7 @@ def _compose(repo: Repository) -> Iterator[Said]:
                 yield from _of_text(file.path, service.command.line, text, service.name)
 
 
-def _made_by_images(repo: Repository) -> Iterator[Said]:
+def _made_by_images(repo: Repository) -> Iterator[NamedCommand]:
     """Yield the scripts that Dockerfiles run to make what their images hold."""
     for file in image_files(repo):
         for built in file.products if any(product.is_python for product in file.products) else ():
@@ -602,10 +602,10 @@ def _made_by_images(repo: Repository) -> Iterator[Said]:
                         words = where.translated(_words(each, 0, step.state.env), folder)
                         source = f"{file.path}:{each.line}"
                         env = _env(where, step.state.env)
-                        yield Said(source=source, words=words, is_made=True, env=env)
+                        yield NamedCommand(source=source, words=words, is_made=True, env=env)
 
 
-def _dvc(repo: Repository) -> Iterator[Said]:
+def _dvc(repo: Repository) -> Iterator[NamedCommand]:
     text = repo.text("dvc.yaml") or ""
     if not text:
         return
@@ -681,14 +681,14 @@ def _yaml(text: str) -> object:
         return None
 
 
-def _mlproject(repo: Repository) -> Iterator[Said]:
+def _mlproject(repo: Repository) -> Iterator[NamedCommand]:
     """Yield the commands of MLproject, `main` first, with the defaults of their parameters."""
     files = [n for n in repo.every_name if posixpath.basename(n).lower() == "mlproject"]
     for path in files:
         yield from _entry_points(path, repo.text(path) or "")
 
 
-def _entry_points(path: str, text: str) -> Iterator[Said]:
+def _entry_points(path: str, text: str) -> Iterator[NamedCommand]:
     content = _yaml(text) if text else None
     points = content.get("entry_points") if isinstance(content, dict) else None
     named = points.items() if isinstance(points, dict) else ()
@@ -706,11 +706,11 @@ def _entry_points(path: str, text: str) -> Iterator[Said]:
                 yield replace(found, folder=posixpath.dirname(path))
 
 
-def _makefiles(repo: Repository, own: AbstractSet[str]) -> Iterator[Said]:
+def _makefiles(repo: Repository, own: AbstractSet[str]) -> Iterator[NamedCommand]:
     for name in ("Makefile", "makefile", "GNUmakefile", "justfile", "Justfile"):
         values, target = {"PYTHON": "python"}, ""
         first: dict[str, list[str]] = {}  # what each target needs to be made before
-        found: list[Said] = []
+        found: list[NamedCommand] = []
 
         def known(match: re.Match[str], values: Mapping[str, str] = values) -> str:
             return values.get(match[1] or match[2], match[0])
@@ -736,7 +736,7 @@ def _makefiles(repo: Repository, own: AbstractSet[str]) -> Iterator[Said]:
             yield replace(said, needs=tuple(needs), makes=tuple(makes))
 
 
-def _tasks(repo: Repository, own: AbstractSet[str]) -> Iterator[Said]:
+def _tasks(repo: Repository, own: AbstractSet[str]) -> Iterator[NamedCommand]:
     """Yield the tasks that pyproject.toml, a Pipfile or pixi.toml names."""
     for name, path in _TASKS:
         for label, task in table(repo.toml(name) or {}, *path).items():
@@ -757,7 +757,7 @@ def _entered(repo: Repository, folder: str, name: str) -> str:
     return next((path for path in paths if not path or repo.is_folder(path)), folder)
 
 
-def _prose(repo: Repository, own: AbstractSet[str]) -> Iterator[Said]:
+def _prose(repo: Repository, own: AbstractSet[str]) -> Iterator[NamedCommand]:
     """Yield the commands of fenced blocks of the README, and of `run:` in CI."""
     for name in ("README.md", "readme.md", "Readme.md", "README.rst", "docs/README.md"):
         fenced, folder, inline = False, "", []
