@@ -18,6 +18,7 @@ examples:
 import argparse
 import posixpath
 import re
+import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
@@ -34,6 +35,8 @@ from lockstitch.oci.model import Image
 from lockstitch.progress import say
 from lockstitch.python.model import BESIDE, ImageSpec, Project
 from lockstitch.python.names import distribution_of
+from lockstitch.repository.code.variables import examples
+from lockstitch.repository.files import open_repository
 from lockstitch.trial import rootfs
 from lockstitch.trial.start import Answered, Trial, Verdict, start
 from lockstitch.trial.verdict import Lack, plain
@@ -197,10 +200,12 @@ def refusal(project: Project, spec: ImageSpec, verdict: Verdict) -> LockstitchEr
 def _remedies(project: Project, spec: ImageSpec, verdict: Verdict) -> Iterator[tuple[Lack, str]]:
     """Yield what an image lacks, each with its remedy: one command has all variables."""
     variables = [lack.name for lack in verdict.lacks if lack.kind == "variable"]
+    known = examples(open_repository(project.root).text) if variables else {}
     for lack in verdict.lacks:
         remedy = _remedy(project, spec, lack)
         if lack.kind == "variable":
-            every = " ".join(f"--env {name}=VALUE" for name in variables)
+            words = (shlex.quote(f"{name}={known.get(name, 'VALUE')}") for name in variables)
+            every = " ".join(f"--env {word}" for word in words)
             remedy = remedy.replace(f"--env {lack.name}=VALUE", every)
         yield lack, remedy
 

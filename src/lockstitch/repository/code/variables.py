@@ -6,11 +6,22 @@ field of pydantic's settings where the file makes them.
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from lockstitch.repository.code.applications import Code, dotted
+from lockstitch.repository.compose.values import dotenv
 
 _READ = frozenset({"os.getenv", "os.environ.get", "decouple.config", "decouple.AutoConfig"})
+# What a system or a platform sets, or nobody misses.
+_EXAMPLES = (
+    ".env.example",
+    ".env.sample",
+    ".env.template",
+    ".env.dist",
+    "env.example",
+    "example.env",
+)
+_UNFILLED = re.compile(r"(?i)[<>\[\]{}$]|\.\.\.|\byour?\b|\byour_|xxx|path/to")
 # What a system or a platform sets, or nobody misses.
 _USUAL = frozenset(
     {"PATH", "HOME", "USER", "PWD", "HOSTNAME", "LANG", "TZ", "TERM", "SHELL", "TMPDIR", "PORT"}
@@ -46,6 +57,18 @@ def variables_of(code: Code) -> list[tuple[str, int]]:
     optional = {_read(code, node) for node in code.nodes if id(node) in tested}
     optional |= {name for node in code.nodes for name in _ready(code, node)}
     return sorted((name, line) for name, line in first.items() if name not in optional)
+
+
+def examples(read: Callable[[str], str | None]) -> dict[str, str]:
+    """Return the variables that a file in place of `.env` gives as an example, with their values.
+
+    `read` returns the text of a file of the repository, None where it has none.
+    """
+    texts = (read(name) or "" for name in _EXAMPLES)
+    given = dotenv(next(filter(None, texts), ""), {})
+    return {
+        each.name: each.value for each in given if each.value and not _UNFILLED.search(each.value)
+    }
 
 
 def read_by(code: Code) -> list[str]:

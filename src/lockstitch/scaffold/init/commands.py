@@ -302,12 +302,14 @@ def _of_lambda(file: ImageFile, built: Built, label: str) -> NamedCommand | None
 
 def _given(use: Use) -> dict[str, str]:
     """Return the variables of a service that anybody may know."""
-    return {
-        name: variable.text
-        for name, variable in use.service.environment.items()
-        if variable.value and variable.value.is_known
-        if not _SECRET.search(name) and not _LOGIN.search(variable.text)
-    }
+    given = use.service.environment.items()
+    return public({n: v.text for n, v in given if v.value and v.value.is_known})
+
+
+def public(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that are no secrets, by their names and values."""
+    every = variables.items()
+    return {n: text for n, text in every if not (_SECRET.search(n) or _LOGIN.search(text))}
 
 
 def _starter(each: Call) -> bool:

@@ -21,6 +21,7 @@ from lockstitch.repository.files import Repository
 from lockstitch.repository.text.ignore import is_git_ignored
 from lockstitch.scaffold.init.facts import Facts
 from lockstitch.scaffold.init.programs import Found, Program, moved
+from lockstitch.scaffold.init.said import public
 from lockstitch.scaffold.init.tables import declared, groups, is_of
 
 _LARGEST = 100 << 20  # bytes of a file or folder that an image gets without being asked
@@ -142,21 +143,13 @@ class _Reader:
             if m in self._found.codes
             for use in self._found.opened.paths_of(m)
         ]
-        for module in sorted(modules & self._found.codes.keys()):
-            for name, line in variables_of(self._found.codes[module]):
-                if name not in program.env:
-                    made.variables.setdefault(name, f"{module}:{line}")
-            for name, line in started_by(self._found.codes[module]):
-                made.started.setdefault(name, f"{module}:{line}")
         workdir = "" if program.workdir or program.folder else self._workdir(uses)
         if workdir:
             program = moved(program, workdir)
             self._program = made.program = program
             made.reasons.append(f"what it opens is found from the folder `{workdir}`")
         made.env = dict(program.env)
-        for name in [name for name in made.variables if name in program.given]:
-            made.env[name] = program.given[name]
-            made.reasons.append(f"{made.variables.pop(name)}: `{name}` is of the compose file")
+        self._variables(modules)
         self._imports()
         self._stored(modules)
         self._tracking(modules)
@@ -187,6 +180,21 @@ class _Reader:
         made.include += self._renamed
         made.outputs = tops(made.outputs)
         return made
+
+    def _variables(self, modules: set[str]) -> None:
+        """Give a program the variables that it needs, as far as the repository says them."""
+        program, made = self._program, self._contents
+        for module in sorted(modules & self._found.codes.keys()):
+            for name, line in variables_of(self._code(module)):
+                if name not in program.env:
+                    made.variables.setdefault(name, f"{module}:{line}")
+            for name, line in started_by(self._code(module)):
+                made.started.setdefault(name, f"{module}:{line}")
+        shown = public(self._found.examples)
+        for given, source in ((program.given, "the compose file"), (shown, "an example of `.env`")):
+            for name in sorted(made.variables.keys() & given.keys()):
+                made.env[name] = given[name]
+                made.reasons.append(f"{made.variables.pop(name)}: `{name}` is of {source}")
 
     def _imports(self) -> None:
         """Say which modules of its own folders a program imports and the repository lacks."""

@@ -347,7 +347,7 @@ def _images(
             yield f"image `{program.image}`: {names} added, which its program needs"
         yield from _starting(facts, python[1], contents)
         if contents.variables:
-            yield _wanting(program.image, contents.variables)
+            yield _wanting(program.image, contents.variables, found.examples)
         left_out |= dict.fromkeys(contents.left_out)
         yield from contents.notes
         if program.asks:
@@ -452,12 +452,13 @@ def _starting(facts: Facts, base: str, contents: Contents) -> Iterator[str]:
             )
 
 
-def _wanting(image: str, variables: Mapping[str, str]) -> str:
+def _wanting(image: str, variables: Mapping[str, str], known: Mapping[str, str]) -> str:
     """Return a note about the variables that an image's program needs and nobody sets."""
+    words = [shlex.quote(f"{name}={known.get(name, 'VALUE')}") for name in variables]
     listed = [f"`{name}` ({where})" for name, where in variables.items()]
     return (
         f"image `{image}` reads variables that have no default: {first_of(listed, 5)}; "
-        f"lockstitch try {image} {' '.join(f'--env {name}=VALUE' for name in variables)}"
+        f"lockstitch try {image} {' '.join(f'--env {word}' for word in words)}"
     )
 
 

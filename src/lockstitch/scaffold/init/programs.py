@@ -22,7 +22,7 @@ from lockstitch.repository.code.applications import (
     is_local,
 )
 from lockstitch.repository.code.opened import Opened
-from lockstitch.repository.code.variables import arguments_of, subcommands_of
+from lockstitch.repository.code.variables import arguments_of, examples, subcommands_of
 from lockstitch.repository.files import Repository, open_repository
 from lockstitch.scaffold.init import commands, eras, tables
 from lockstitch.scaffold.init.commands import NamedCommand
@@ -201,6 +201,7 @@ class Found:
     programs: tuple[Program, ...]
     others: tuple[Program, ...]  # scripts without an image
     notes: tuple[str, ...]
+    examples: Mapping[str, str]  # variables of a file in place of `.env`
 
 
 def find(facts: Facts, python: str) -> Found:
@@ -252,6 +253,7 @@ def find(facts: Facts, python: str) -> Found:
         programs=tuple(programs),
         others=tuple(finder.others),
         notes=tuple(finder.notes),
+        examples=examples(repo.text),
     )
 
 

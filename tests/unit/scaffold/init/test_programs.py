@@ -1349,3 +1349,23 @@ def test_the_notebook_that_the_readme_runs_is_the_one(tmp_path: Path) -> None:
     assert (images["notebook"]["workdir"], images["notebook"]["command"]) == (
         *("b", ["ipython", "analysis.ipynb"]),
     )
+
+
+def test_an_example_of_env_gives_what_is_no_secret(tmp_path: Path) -> None:
+    texts = {
+        "main.py": (
+            "import os\nprint(os.environ['MODEL_NAME'], os.environ['API_KEY'])\n"
+            "print(os.environ['DB_URL'])\n"
+            "print(os.environ['WHERE'])\n"
+        ),
+        ".env.example": (
+            "MODEL_NAME=small\nAPI_KEY='of nobody'\nDB_URL=postgres://me:pass@db/x\nWHERE=<path>\n"
+        ),
+    }
+    images, notes = planned(tmp_path, texts)
+    assert images["app"]["env"] == {"MODEL_NAME": "small"}
+    told = next(note for note in notes if "no default" in note)
+    assert told.endswith(
+        "lockstitch try app --env 'API_KEY=of nobody' --env DB_URL=postgres://me:pass@db/x "
+        "--env WHERE=VALUE"
+    )
