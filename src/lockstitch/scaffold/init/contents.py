@@ -19,9 +19,9 @@ from lockstitch.repository.code.started import started_by
 from lockstitch.repository.code.variables import variables_of
 from lockstitch.repository.files import Repository
 from lockstitch.repository.text.ignore import is_git_ignored
+from lockstitch.scaffold.init.commands import public
 from lockstitch.scaffold.init.facts import Facts
 from lockstitch.scaffold.init.programs import Found, Program, moved
-from lockstitch.scaffold.init.said import public
 from lockstitch.scaffold.init.tables import declared, groups, is_of
 
 _LARGEST = 100 << 20  # bytes of a file or folder that an image gets without being asked
