@@ -128,14 +128,14 @@ def images(repo: Repository) -> Iterator[NamedCommand]:
 
 def _starts(file: ImageFile, built: Built) -> Iterator[tuple[str, list[Call], Use | None]]:
     """Yield the calls that a Dockerfile's image starts, and those of services with their own."""
-    own = [each.call for each in built.entry.started]
+    own = [program.call for program in built.entry.started]
     seen = set()
     # Files of other names are of other days, or for part of the services.
     uses = [use for use in built.uses if _COMPOSE.fullmatch(posixpath.basename(use.compose))]
     uses = uses or [*built.uses]
     for use in uses:
         calls = _service_calls(use.service)
-        key = tuple((each.program, each.words) for each in calls)
+        key = tuple((command.program, command.words) for command in calls)
         if calls and key not in seen:
             seen.add(key)
             yield use.service.name, calls, use
@@ -153,10 +153,10 @@ def _starts(file: ImageFile, built: Built) -> Iterator[tuple[str, list[Call], Us
 def _supervised(file: ImageFile, built: Built, own: list[Call]) -> Iterator[tuple[str, list[Call]]]:
     """Yield the programs that supervisord starts, each by its name: an image for each."""
     where = _Places(file, built)
-    for each in own:
-        if each.program != "supervisord":
+    for started in own:
+        if started.program != "supervisord":
             continue
-        named = where.repository(posixpath.join(built.state.workdir, *each.words[-1:]))
+        named = where.repository(posixpath.join(built.state.workdir, *started.words[-1:]))
         texts = [file.repo.text(named)] if named else []
         texts += [file.repo.text(n) for n in file.repo.every_name if "supervisor" in n]
         for settings in texts:
@@ -198,7 +198,7 @@ def _service_calls(service: Service) -> list[Call]:
             calls = _calls_of(
                 " ".join(_quoted(w.text) if w.is_known else f"'{w.raw}'" for w in words)
             )
-        if service.entrypoint is None or any(_starter(each) for each in calls):
+        if service.entrypoint is None or any(_starter(command) for command in calls):
             return calls
     return calls
 
@@ -209,7 +209,7 @@ def _quoted(word: str) -> str:
 
 def _calls_of(text: str) -> list[Call]:
     script = shell.read(text, shell.line_starts(text, 1))
-    return [found for command in script.commands if (found := call(command, {}))]
+    return [started for command in script.commands if (started := call(command, {}))]
 
 
 def _named(
@@ -218,12 +218,12 @@ def _named(
     folder = built.state.workdir
     chosen = None
     earlier: list[Call] = []
-    for each in calls:
-        if each.program == "cd" and each.words:
-            folder = posixpath.normpath(posixpath.join(folder, each.words[0]))
-        elif _starter(each) and not (chosen and any("train" in word for word in chosen.words)):
+    for command in calls:
+        if command.program == "cd" and command.words:
+            folder = posixpath.normpath(posixpath.join(folder, command.words[0]))
+        elif _starter(command) and not (chosen and any("train" in word for word in chosen.words)):
             earlier += [chosen] if chosen else []
-            chosen = each  # the last one; of several steps the one that trains
+            chosen = command  # the last one; of several steps the one that trains
     if chosen is None:
         return _of_lambda(file, built, label)
     where = _Places(file, built, use)
@@ -232,17 +232,17 @@ def _named(
     )
     exposed = _exposed(built)
     words = _words(chosen, exposed, built.state.env)
-    exported = (word for each in calls if each.program == "export" for word in each.words)
+    exported = (word for command in calls if command.program == "export" for word in command.words)
     given = {name: value for word in exported for name, _, value in [word.partition("=")] if value}
     env = _env(where, {**built.state.env, **given})
     here = where.repository(folder)
     if (root := where.root_of(words, env, folder)) and "PYTHONPATH" not in env:
         env["PYTHONPATH"] = f"/app/{root}"
-    made = [
+    outputs = [
         posixpath.join(here or "", posixpath.relpath(path, folder))
         for step in built.steps
-        for each in (step.calls if step.instruction.name == "RUN" else ())
-        for word in (each.words if each.program == "mkdir" else ())
+        for command in (step.calls if step.instruction.name == "RUN" else ())
+        for word in (command.words if command.program == "mkdir" else ())
         if (path := posixpath.join(step.state.workdir, word)).startswith(f"{folder.rstrip('/')}/")
         and not word.startswith("-")
     ]
@@ -256,13 +256,14 @@ def _named(
         env=env,
         given=_given(use) if use else {},
         include=where.named(),
-        outputs=tuple(made),
+        outputs=tuple(outputs),
         before=tuple(
-            where.translated(_words(each, exposed, built.state.env), folder) for each in earlier
+            where.translated(_words(command, exposed, built.state.env), folder)
+            for command in earlier
         ),
         # What a service or supervisord starts in place of the image's own is a server by itself.
         serves=(built.serves and calls[-1] in built.entry.calls)
-        or any(serves(each, exposes=bool(exposed)) for each in calls),
+        or any(serves(command, exposes=bool(exposed)) for command in calls),
     )
 
 
@@ -274,7 +275,7 @@ def _env(where: "_Places", given: Mapping[str, str]) -> dict[str, str]:
         if not _OURS.fullmatch(name) and not _SECRET.search(name) and "$" not in value
     }
     if "PYTHONPATH" in env:
-        paths = [where.repository(each) for each in given["PYTHONPATH"].split(":") if each]
+        paths = [where.repository(folder) for folder in given["PYTHONPATH"].split(":") if folder]
         env["PYTHONPATH"] = ":".join(
             posixpath.normpath(f"/app/{path}") for path in dict.fromkeys(paths) if path is not None
         )
@@ -288,10 +289,10 @@ def _of_lambda(file: ImageFile, built: Built, label: str) -> NamedCommand | None
     if built.base is None or built.base.kind != "lambda" or started is None or not dot:
         return None
     path = f"{module.replace('.', '/')}.py"
-    found = [n for n in file.repo.every_name if n == path or n.endswith(f"/{path}")]
-    if not found:
+    paths = [n for n in file.repo.every_name if n == path or n.endswith(f"/{path}")]
+    if not paths:
         return None
-    folder = min(found, key=lambda name: (name.count("/"), name)).removesuffix(path).rstrip("/")
+    folder = min(paths, key=lambda name: (name.count("/"), name)).removesuffix(path).rstrip("/")
     return NamedCommand(
         source=f"{file.path}:{started.line}",
         words=("python", "-m", "awslambdaric", started.call.program),
@@ -312,25 +313,27 @@ def public(variables: Mapping[str, str]) -> dict[str, str]:
     return {n: text for n, text in every if not (_SECRET.search(n) or _LOGIN.search(text))}
 
 
-def _starter(each: Call) -> bool:
-    if each.module:
+def _starter(command: Call) -> bool:
+    if command.module:
         return True
-    if each.program in _RUNNERS:
-        return "run" in each.words
-    if each.program == "python" and not each.words:
+    if command.program in _RUNNERS:
+        return "run" in command.words
+    if command.program == "python" and not command.words:
         return False  # `command -v python` asks whether it is there
-    if each.program == "mlflow":
-        return each.words[:1] in (("server",), ("ui",))
-    is_text = each.program == "python" and each.words[:1] == ("-c",)
-    return each.program in _STARTERS and not is_text
+    if command.program == "mlflow":
+        return command.words[:1] in (("server",), ("ui",))
+    is_text = command.program == "python" and command.words[:1] == ("-c",)
+    return command.program in _STARTERS and not is_text
 
 
-def _words(each: Call, port: int, env: Mapping[str, str]) -> tuple[str, ...]:
+def _words(command: Call, port: int, env: Mapping[str, str]) -> tuple[str, ...]:
     """Return the words of a call with its variables filled in as far as they are known."""
     words = (
-        ["python", "-m", each.program, *each.words] if each.module else [each.program, *each.words]
+        ["python", "-m", command.program, *command.words]
+        if command.module
+        else [command.program, *command.words]
     )
-    if each.program in _RUNNERS and "run" in words:
+    if command.program in _RUNNERS and "run" in words:
         words = words[words.index("run") + 1 :]
         while words and words[0].startswith("-"):
             words = words[2 if words[0] in _WITH_VALUE else 1 :]
@@ -338,12 +341,12 @@ def _words(each: Call, port: int, env: Mapping[str, str]) -> tuple[str, ...]:
             words = ["python", *words]
         if words and re.fullmatch(r"python3?(?:\.\d+)?", words[0]):
             words[0] = "python"
-    found = []
+    filled = []
     for word in words:
         text = _PORT.sub(lambda match: match[1] or env.get("PORT", "") or str(port or 8000), word)
         text = re.sub(r"\$\{?(\w+)\}?", lambda match: env.get(match[1], match[0]), text)
-        found.append(_DEFAULTED.sub(r"\1", text))
-    return tuple(found)
+        filled.append(_DEFAULTED.sub(r"\1", text))
+    return tuple(filled)
 
 
 def _exposed(built: Built) -> int:
@@ -427,9 +430,9 @@ class _Places:
                 return source
             inside = path.removeprefix(target.rstrip("/") + "/")
             if inside != path:
-                found = posixpath.join(source, inside)
-                if self._repo.exists(found):
-                    return found
+                place = posixpath.join(source, inside)
+                if self._repo.exists(place):
+                    return place
         # The folder itself may be made of several that are copied into it, each by its name.
         inner = path.rstrip("/") + "/"
         pairs = [(s, t.removeprefix(inner)) for s, t in self._copied if t.startswith(inner)]
@@ -440,20 +443,20 @@ class _Places:
 
     def translated(self, words: tuple[str, ...], folder: str) -> tuple[str, ...]:
         """Return words with the paths of the image as those of the repository."""
-        found = []
+        translated = []
         for word in words:
             path = self.repository(posixpath.join(folder, word)) if _is_path(word) else None
-            found.append(path if path and self._repo.exists(path) else self.replaced(word))
-        return tuple(found)
+            translated.append(path if path and self._repo.exists(path) else self.replaced(word))
+        return tuple(translated)
 
     def root_of(self, words: tuple[str, ...], env: Mapping[str, str], folder: str) -> str:
         """Return the folder of the repository whose module is copied to where it is started."""
         entry = entry_of(words, env)
         module = entry.module.replace(".", "/") if entry else ""
         for name in (f"{module}.py", f"{module}/__init__.py") if module else ():
-            found = self.repository(posixpath.join(folder, name)) or ""
-            if found.endswith(f"/{name}") and not self._repo.exists(name):
-                return found.removesuffix(f"/{name}")
+            place = self.repository(posixpath.join(folder, name)) or ""
+            if place.endswith(f"/{name}") and not self._repo.exists(name):
+                return place.removesuffix(f"/{name}")
         return ""
 
     def replaced(self, text: str) -> str:
@@ -471,11 +474,11 @@ class _Places:
 
     def named(self) -> tuple[str, ...]:
         """Return the globs of the files and folders that are copied one by one."""
-        found = []
+        globs = []
         for source, _ in self._copied:
             if source and not _is_unwanted(source):
-                found.append(f"{source}/**" if self._repo.is_folder(source) else source)
-        return tuple(dict.fromkeys(found))
+                globs.append(f"{source}/**" if self._repo.is_folder(source) else source)
+        return tuple(dict.fromkeys(globs))
 
 
 def _is_unwanted(path: str) -> bool:
@@ -517,11 +520,11 @@ def _of_text(
         calls = _calls_of(text)
     except (ValueError, RecursionError):
         return
-    for each in calls:
-        if each.program == "cd" and each.words:
-            folder = posixpath.normpath(posixpath.join(folder, each.words[0]))
-        elif _starter(each) or each.program in own:
-            words = _words(each, 0, {})
+    for command in calls:
+        if command.program == "cd" and command.words:
+            folder = posixpath.normpath(posixpath.join(folder, command.words[0]))
+        elif _starter(command) or command.program in own:
+            words = _words(command, 0, {})
             if words:
                 yield NamedCommand(
                     source=f"{source}:{line}",
@@ -529,7 +532,7 @@ def _of_text(
                     folder="" if folder.startswith((".", "/")) else folder,
                     label=label,
                     port=_number_after(words, {"--port", "-p", "--server.port"}),
-                    serves=serves(each, exposes=False),
+                    serves=serves(command, exposes=False),
                 )
 
 
@@ -538,10 +541,11 @@ def processes(repo: Repository) -> Iterator[NamedCommand]:
 
     Without one, those that the settings of a host start.
     """
-    for said in [*_procfile(repo)] or _hosts(repo):
-        if said.label != "release":
-            web = said.label == "web"
-            yield replace(said, label="serve" if web else said.label, serves=said.serves or web)
+    for command in [*_procfile(repo)] or _hosts(repo):
+        if command.label != "release":
+            web = command.label == "web"
+            label = "serve" if web else command.label
+            yield replace(command, label=label, serves=command.serves or web)
 
 
 def _hosts(repo: Repository) -> Iterator[NamedCommand]:
@@ -549,11 +553,12 @@ def _hosts(repo: Repository) -> Iterator[NamedCommand]:
     started: list[tuple[str, str, object]] = []
     render = _yaml(repo.text("render.yaml") or "")
     services = render.get("services") if isinstance(render, dict) else None
-    for each in services if isinstance(services, list) else ():
-        if isinstance(each, dict):
-            kind = {"web": "web", "pserv": "web"}.get(str(each.get("type")), str(each.get("name")))
-            folder = each.get("rootDir")
-            command = each.get("startCommand")
+    for service in services if isinstance(services, list) else ():
+        if isinstance(service, dict):
+            is_web = str(service.get("type")) in {"web", "pserv"}
+            kind = "web" if is_web else str(service.get("name"))
+            folder = service.get("rootDir")
+            command = service.get("startCommand")
             inside = (
                 f"cd {shlex.quote(folder)} && {command}" if isinstance(folder, str) else command
             )
@@ -598,11 +603,12 @@ def _made_by_images(repo: Repository) -> Iterator[NamedCommand]:
         for built in file.products if any(product.is_python for product in file.products) else ():
             where = _Places(file, built)
             for step in (*(s for b in built.sources for s in b.steps), *built.steps):
-                for each in step.calls if step.instruction.name == "RUN" else ():
-                    if each.program == "python" and each.words and each.words[0].endswith(".py"):
+                for command in step.calls if step.instruction.name == "RUN" else ():
+                    first = "".join(command.words[:1])
+                    if command.program == "python" and first.endswith(".py"):
                         folder = step.state.workdir
-                        words = where.translated(_words(each, 0, step.state.env), folder)
-                        source = f"{file.path}:{each.line}"
+                        words = where.translated(_words(command, 0, step.state.env), folder)
+                        source = f"{file.path}:{command.line}"
                         env = _env(where, step.state.env)
                         yield NamedCommand(source=source, words=words, is_made=True, env=env)
 
@@ -613,14 +619,14 @@ def _dvc(repo: Repository) -> Iterator[NamedCommand]:
         return
     for name, stage, values in _stages(repo, _yaml(text)):
         listed = stage.get("cmd")
-        for each in listed if isinstance(listed, list) else [listed]:
-            if isinstance(each, str) and each:
-                line = 1 + text[: max(0, text.find(each.splitlines()[0]))].count("\n")
-                made = tuple(_listed(stage, values, "outs", "metrics", "plots"))
-                outs = tuple(posixpath.dirname(n) if posixpath.splitext(n)[1] else n for n in made)
+        for item in listed if isinstance(listed, list) else [listed]:
+            if isinstance(item, str) and item:
+                line = 1 + text[: max(0, text.find(item.splitlines()[0]))].count("\n")
+                makes = tuple(_listed(stage, values, "outs", "metrics", "plots"))
+                outs = tuple(posixpath.dirname(n) if posixpath.splitext(n)[1] else n for n in makes)
                 needs = tuple(_listed(stage, values, "deps"))
-                for found in _of_text("dvc.yaml", line, _filled(each, values), str(name)):
-                    yield replace(found, outputs=outs, needs=needs, makes=made)
+                for command in _of_text("dvc.yaml", line, _filled(item, values), str(name)):
+                    yield replace(command, outputs=outs, needs=needs, makes=makes)
 
 
 def _stages(repo: Repository, content: object) -> Iterator[tuple[str, Mapping[str, Any], Any]]:
@@ -628,9 +634,9 @@ def _stages(repo: Repository, content: object) -> Iterator[tuple[str, Mapping[st
     document = content if isinstance(content, dict) else {}
     values: dict[str, Any] = {}
     listed = document.get("vars")
-    for each in ("params.yaml", *(listed if isinstance(listed, list) else ())):
-        found = _yaml(repo.text(each) or "") if isinstance(each, str) else each
-        values |= found if isinstance(found, dict) else {}
+    for part in ("params.yaml", *(listed if isinstance(listed, list) else ())):
+        params = _yaml(repo.text(part) or "") if isinstance(part, str) else part
+        values |= params if isinstance(params, dict) else {}
     for name, stage in table(document, "stages").items():
         if not isinstance(stage, dict):
             continue
@@ -639,7 +645,7 @@ def _stages(repo: Repository, content: object) -> Iterator[tuple[str, Mapping[st
             items = _value(items.strip("${} "), values)
         if "matrix" in stage:
             matrix = table(stage, "matrix").items()
-            items = [{key: each[0] for key, each in matrix if isinstance(each, list) and each}]
+            items = [{key: of[0] for key, of in matrix if isinstance(of, list) and of}]
         if items:
             key, item = next(iter(items.items() if isinstance(items, dict) else enumerate(items)))
             yield str(name), table(stage, "do") or stage, values | {"item": item, "key": key}
@@ -667,8 +673,8 @@ def _listed(stage: Mapping[str, object], values: object, *keys: str) -> Iterator
     """Yield the files and folders that a stage of DVC lists under some keys."""
     for key in keys:
         listed = stage.get(key)
-        for each in listed if isinstance(listed, list) else ():
-            name = next(iter(each), "") if isinstance(each, dict) else each
+        for item in listed if isinstance(listed, list) else ():
+            name = next(iter(item), "") if isinstance(item, dict) else item
             name = _filled(name, values) if isinstance(name, str) else ""
             if name and "$" not in name:
                 yield posixpath.normpath(name)
@@ -704,15 +710,15 @@ def _entry_points(path: str, text: str) -> Iterator[NamedCommand]:
                 command = command.replace(f"{{{key}}}", shlex.quote(str(value["default"])))
         if "{" not in command:
             line = 1 + text[: max(0, text.find(str(point["command"])[:20]))].count("\n")
-            for found in _of_text(path, line, command, str(name)):
-                yield replace(found, folder=posixpath.dirname(path))
+            for named_command in _of_text(path, line, command, str(name)):
+                yield replace(named_command, folder=posixpath.dirname(path))
 
 
 def _makefiles(repo: Repository, own: AbstractSet[str]) -> Iterator[NamedCommand]:
     for name in ("Makefile", "makefile", "GNUmakefile", "justfile", "Justfile"):
         values, target = {"PYTHON": "python"}, ""
         first: dict[str, list[str]] = {}  # what each target needs to be made before
-        found: list[NamedCommand] = []
+        commands: list[NamedCommand] = []
 
         def known(match: re.Match[str], values: Mapping[str, str] = values) -> str:
             return values.get(match[1] or match[2], match[0])
@@ -722,20 +728,20 @@ def _makefiles(repo: Repository, own: AbstractSet[str]) -> Iterator[NamedCommand
             given = _GIVEN.fullmatch(text.replace(":=", "=", 1))
             match = re.match(r"([\w./-]+)[^:=]*:(?!=)([^#]*)", line)
             if line[:1].isspace():
-                found += _of_text(name, number, text, target, own) if text else ()
+                commands += _of_text(name, number, text, target, own) if text else ()
             elif given:
                 values[given[1]] = given[2].strip("\"'")
             elif match:
                 target = match[1]
                 first.setdefault(target, []).extend(match[2].split())
-        for said in found:
-            paths = {word for word in said.words if _is_path(word) and not word.endswith(".py")}
-            before = [o for o in found if o.label in first.get(said.label, ())]
-            after = [o for o in found if said.label in first.get(o.label, ())]
+        for command in commands:
+            paths = {word for word in command.words if _is_path(word) and not word.endswith(".py")}
+            before = [o for o in commands if o.label in first.get(command.label, ())]
+            after = [o for o in commands if command.label in first.get(o.label, ())]
             # What a target names that the ones before it name too is made there.
             needs = sorted(paths.intersection(word for o in before for word in o.words))
             makes = sorted(paths.intersection(word for o in after for word in o.words))
-            yield replace(said, needs=tuple(needs), makes=tuple(makes))
+            yield replace(command, needs=tuple(needs), makes=tuple(makes))
 
 
 def _tasks(repo: Repository, own: AbstractSet[str]) -> Iterator[NamedCommand]:
@@ -746,10 +752,11 @@ def _tasks(repo: Repository, own: AbstractSet[str]) -> Iterator[NamedCommand]:
             text = given.get("cmd") or given.get("shell") or ""
             text = shlex.join(map(str, text)) if isinstance(text, list) else text
             lines = repo.lines(name)
-            line = next((n for n, each in enumerate(lines, 1) if each.startswith(label)), 1)
+            line = next((n for n, line in enumerate(lines, 1) if line.startswith(label)), 1)
             folder = str(given.get("cwd") or given.get("working_dir") or "")
-            for said in _of_text(name, line, text, label, own) if isinstance(text, str) else ():
-                yield replace(said, folder=posixpath.normpath(posixpath.join(folder, said.folder)))
+            for command in _of_text(name, line, text, label, own) if isinstance(text, str) else ():
+                inside = posixpath.normpath(posixpath.join(folder, command.folder))
+                yield replace(command, folder=inside)
 
 
 def _entered(repo: Repository, folder: str, name: str) -> str:

@@ -39,26 +39,26 @@ def environment(folder: Folder, name: str) -> Environment | None:
     text = folder.text(name, any_encoding=True)
     if text is None:
         return None
-    found = Environment()
+    conda = Environment()
     document = yaml.read(text, name)
     root = document.root
     entry = yaml.entries(root).get("dependencies") if isinstance(root, yaml.Mapping) else None
     if entry is None or not isinstance(entry.value, yaml.Sequence):
         why = document.problems[0].message if document.problems else "it lists no dependencies"
-        found.notes.append(f"`{name}`: {why}")
-        return found
+        conda.notes.append(f"`{name}`: {why}")
+        return conda
     lines = text.splitlines()
     others: dict[str, list[str]] = {}
     for item in entry.value.items:
         if isinstance(item, yaml.Mapping):
-            found.pip += _pip(item)
+            conda.pip += _pip(item)
         elif isinstance(item, yaml.Scalar) and not _elsewhere(lines, item.line):
-            _take(found, item.text.strip(), f"`{name}:{item.line}`", others)
+            _take(conda, item.text.strip(), f"`{name}:{item.line}`", others)
     for kind, names in others.items():
         shown = first_of([f"`{name}`" for name in sorted(names)], 8)
-        found.notes.append(f"`{name}`: {shown}: {_FATES[kind]}")
-    found.dependencies = list(dict.fromkeys(found.dependencies))
-    return found
+        conda.notes.append(f"`{name}`: {shown}: {_FATES[kind]}")
+    conda.dependencies = list(dict.fromkeys(conda.dependencies))
+    return conda
 
 
 def _pip(item: yaml.Mapping) -> Iterator[str]:
@@ -77,17 +77,17 @@ def _elsewhere(lines: list[str], line: int) -> bool:
     return linux if "not" in words else not linux
 
 
-def _take(found: Environment, text: str, where: str, others: dict[str, list[str]]) -> None:
+def _take(conda: Environment, text: str, where: str, others: dict[str, list[str]]) -> None:
     match = _ENTRY.fullmatch(text)
     if match is None:
-        found.notes.append(f"{where}: `{text:.60}` is no package: left out")
+        conda.notes.append(f"{where}: `{text:.60}` is no package: left out")
         return
     name, versions = match["name"], match["versions"].strip()
     pinned, _, build = versions.lstrip("=").partition("=")
     exported = versions.startswith("=") and bool(build) and "," not in versions
     versions = f"=={pinned}" if exported else versions
     if name.lower() == "python":
-        found.python = _versions(versions)
+        conda.python = _versions(versions)
         return
     known = distribution(name)
     kind = kind_of(name, build if exported else "")
@@ -95,14 +95,14 @@ def _take(found: Environment, text: str, where: str, others: dict[str, list[str]
         others.setdefault(kind, []).append(name)
         return
     line = f"{known}{match['extras'] or ''}{_versions(versions)}"
-    before = len(found.notes)
-    line = usable(line, where, found.notes)
+    before = len(conda.notes)
+    line = usable(line, where, conda.notes)
     if line and exported and not is_known(known):
-        found.constraints.append(line)
+        conda.constraints.append(line)
     elif line:
-        found.dependencies.append(line)
-    elif len(found.notes) == before:
-        found.notes.append(f"{where}: `{text:.60}` is no requirement: left out")
+        conda.dependencies.append(line)
+    elif len(conda.notes) == before:
+        conda.notes.append(f"{where}: `{text:.60}` is no requirement: left out")
 
 
 def _versions(text: str) -> str:

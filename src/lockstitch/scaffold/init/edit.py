@@ -74,7 +74,7 @@ def _changes(
         elif key not in there:
             continue
         elif table.extended and isinstance(there[key], list):
-            more = [each for each in value if each not in there[key]]
+            more = [item for item in value if item not in there[key]]
             changes |= {key: [*there[key], *more]} if more else {}
         elif there[key] != value and table.replaced:
             if force:
@@ -85,14 +85,14 @@ def _changes(
 
 
 def _at(document: Mapping[str, Any], path: Sequence[str]) -> Any:
-    found: Any = document
+    node: Any = document
     for key in path:
-        if not isinstance(found, dict):
-            return found
-        found = found.get(key)
-        if found is None:
+        if not isinstance(node, dict):
+            return node
+        node = node.get(key)
+        if node is None:
             return None
-    return found
+    return node
 
 
 def _with(
@@ -156,8 +156,8 @@ def _set(table: Any, key: str, value: Any) -> None:
 
     there = table.get(key)
     if isinstance(there, Array) and isinstance(value, list) and value[: len(there)] == list(there):
-        for each in value[len(there) :]:
-            there.append(each)  # in the style of the list, its comments kept
+        for item in value[len(there) :]:
+            there.append(item)  # in the style of the list, its comments kept
     else:
         table[key] = _item(value)
 
@@ -182,6 +182,6 @@ def _item(value: Any) -> Any:
     if not isinstance(value, list):
         return tomlkit.item(value)
     array = tomlkit.array()
-    array.extend(_item(each) for each in value)
+    array.extend(_item(item) for item in value)
     array.multiline(len(array.as_string()) > _WIDE)
     return array

@@ -93,7 +93,7 @@ def _reaches(specifiers: "SpecifierSet", version: str) -> bool:
     lower = [
         specifier.version for specifier in specifiers if specifier.operator in {">=", ">", "~="}
     ]
-    return any(Version(each) >= Version(version) for each in lower)
+    return any(Version(bound) >= Version(version) for bound in lower)
 
 
 # --- other packages
@@ -107,7 +107,7 @@ def _company(asked: Mapping[str, "SpecifierSet"]) -> Iterator[tuple[str, str]]:
     for old, needed in known["company"].items():
         first = Requirement(old)
         specifiers = asked.get(normal(first.name))
-        limit = next((each.version for each in first.specifier), "")
+        limit = next((one.version for one in first.specifier), "")
         if specifiers is None or (limit and not is_below(specifiers, limit)):
             continue
         if asked.keys() & {*known["instead"].get(old, ())}:
@@ -189,13 +189,13 @@ def _uses(tree: ast.Module) -> Iterator[tuple[str, int]]:
             waiting += [*node.orelse, *node.finalbody]
             continue
         waiting += ast.iter_child_nodes(node)
-        found: list[str] = []
+        names_used: list[str] = []
         if isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found = [f"{node.module}.{name.name}" for name in node.names]
+            names_used = [f"{node.module}.{name.name}" for name in node.names]
         elif isinstance(node, ast.Import):
-            found = [name.name for name in node.names]
+            names_used = [name.name for name in node.names]
         elif isinstance(node, ast.Attribute):
-            found = [dotted(node, names)]
+            names_used = [dotted(node, names)]
         elif isinstance(node, ast.Call):
             called = dotted(node.func, names)
             words = sorted(keyword.arg for keyword in node.keywords if keyword.arg)
@@ -203,14 +203,14 @@ def _uses(tree: ast.Module) -> Iterator[tuple[str, int]]:
             first = node.args[0] if node.args else None
             if isinstance(first, ast.Constant) and isinstance(first.value, str):
                 words += [repr(first.value), "'…'"]
-            found = [f"{called}({word})" for word in words]
+            names_used = [f"{called}({word})" for word in words]
             if isinstance(node.func, ast.Attribute):
                 method = node.func.attr
-                found += [f"{top} .{method}" for top in tops]
-                found += [f"{top} .{method}({word})" for top in tops for word in words]
-        for each in found:
-            if each and each.rpartition(".")[2] not in asked:
-                yield each, getattr(node, "lineno", 1)
+                names_used += [f"{top} .{method}" for top in tops]
+                names_used += [f"{top} .{method}({word})" for top in tops for word in words]
+        for used in names_used:
+            if used and used.rpartition(".")[2] not in asked:
+                yield used, getattr(node, "lineno", 1)
 
 
 def _handles(handler: ast.ExceptHandler) -> bool:

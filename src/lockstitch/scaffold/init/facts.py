@@ -152,10 +152,10 @@ def _is_published(folder: Folder, document: Mapping[str, Any], packages: Mapping
 
 
 def _texts(folder: Folder) -> Iterator[str]:
-    for found in files.walk(folder.root):
-        if found.name.endswith(".py") and not found.outside:
+    for file in files.walk(folder.root):
+        if file.name.endswith(".py") and not file.outside:
             with contextlib.suppress(LockstitchError):
-                yield folder.text(found.name, any_encoding=True) or ""
+                yield folder.text(file.name, any_encoding=True) or ""
 
 
 def _minor(folder: Folder) -> str:
@@ -196,11 +196,11 @@ def packages_of(folder: Folder, programs: Collection[str] = ()) -> dict[str, str
     `programs` are those whose programs the metadata names: they need no `__init__.py`.
     """
     if folder.has("src/__init__.py") and not _has_root(folder):
-        found = {"src": "src"}  # the code imports `src.…`
+        packages = {"src": "src"}  # the code imports `src.…`
     else:
-        found = {name: f"src/{name}" for name in folder.folders("src")}
-        found = {name: path for name, path in found.items() if name not in _NO_PACKAGES}
-    for places in (found, {n: n for n in folder.folders() if n not in _NO_PACKAGES}):
+        packages = {name: f"src/{name}" for name in folder.folders("src")}
+        packages = {name: path for name, path in packages.items() if name not in _NO_PACKAGES}
+    for places in (packages, {n: n for n in folder.folders() if n not in _NO_PACKAGES}):
         there = {n: p for n, p in sorted(places.items()) if _is_package(folder, n, p, programs)}
         if there:
             return there
@@ -220,17 +220,17 @@ def _is_package(folder: Folder, name: str, path: str, programs: Collection[str])
 
 def loose_modules(folder: Folder, installed: Mapping[str, str]) -> list[str]:
     """Return globs of the Python files that belong to no installed package, sorted."""
-    found = [name for name in folder.modules() if _is_program(name)]
+    globs = [name for name in folder.modules() if _is_program(name)]
     inside = {path.partition("/")[0] for path in installed.values()}
     if "src" not in installed and any(map(_is_program, folder.modules("src"))):
-        found.append("src/*.py")
+        globs.append("src/*.py")
     for name in folder.folders("src"):
         if f"src/{name}" not in installed.values() and _holds_python(folder, f"src/{name}"):
-            found += [f"src/{name}/**/*.py"] if "src" not in installed else []
+            globs += [f"src/{name}/**/*.py"] if "src" not in installed else []
     for name in folder.folders():
         if name not in inside | _NO_PACKAGES | {"src"} and _holds_python(folder, name):
-            found.append(f"{name}/**/*.py")
-    return sorted(found)
+            globs.append(f"{name}/**/*.py")
+    return sorted(globs)
 
 
 def _is_program(name: str) -> bool:

@@ -51,8 +51,8 @@ class Folder:
 
     def folders(self, below: str = "") -> list[str]:
         """Return the names of the folders that may hold a project's files, sorted."""
-        found = [self.root / below / name for name in self._names(below)]
-        return [path.name for path in found if path.is_dir() and _visible(path)]
+        places = [self.root / below / name for name in self._names(below)]
+        return [path.name for path in places if path.is_dir() and _visible(path)]
 
     def modules(self, below: str = "") -> list[str]:
         """Return the names of the Python files directly in a folder, sorted."""
@@ -83,14 +83,14 @@ class Folder:
         path = self.root / name
         if not path.is_dir() or not self.inside(path) or path.is_symlink():
             return False
-        return any(not found.outside for found in files.walk(path))
+        return any(not file.outside for file in files.walk(path))
 
     def _names(self, below: str) -> list[str]:
         path = self.root / below
         if not path.is_dir() or not self.inside(path):
             return []
         # By name: what a folder lists first differs from one file system to another.
-        return sorted(each.name for each in path.iterdir() if self.inside(each))
+        return sorted(inner.name for inner in path.iterdir() if self.inside(inner))
 
 
 def decoded(data: bytes) -> str:

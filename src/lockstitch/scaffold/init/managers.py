@@ -79,17 +79,17 @@ def _python_marker(text: str) -> str:
     return " and ".join(words)
 
 
-def _line(name: str, value: object, where: str, found: Managed) -> str:
+def _line(name: str, value: object, where: str, managed: Managed) -> str:
     """Return the requirement that a key and a value of Poetry or Pipenv mean, or ""."""
     given: Mapping[str, Any] = value if isinstance(value, Mapping) else {"version": value}
-    notes = found.notes
+    notes = managed.notes
     place = next((key for key in _PLACES if given.get(key)), "")
     source = _source(given) if place else {}
     if place and not source:
         notes.append(f"{where}: `{name:.60}` comes from a `{place}`, not from an index: left out")
         return ""
     if source:
-        found.sources[normal(name)] = source
+        managed.sources[normal(name)] = source
     version = given.get("version", "*")
     versions = pep440(version) if isinstance(version, str) else None
     if versions is None:
@@ -131,11 +131,11 @@ def _below(given: Mapping[str, Any]) -> dict[str, str]:
     return {"subdirectory": below} if isinstance(below, str) and below else {}
 
 
-def _lines(values: Mapping[str, Any], where: str, found: Managed) -> list[str]:
+def _lines(values: Mapping[str, Any], where: str, managed: Managed) -> list[str]:
     lines = []
     for name, value in values.items():
-        for each in value if isinstance(value, list) else [value]:
-            line = _line(name, each, where, found) if normal(name) != "python" else ""
+        for item in value if isinstance(value, list) else [value]:
+            line = _line(name, item, where, managed) if normal(name) != "python" else ""
             lines += [line] if line else []
     return list(dict.fromkeys(lines))
 
@@ -148,68 +148,67 @@ def pipfile(folder: Folder) -> Managed | None:
     text = folder.text("Pipfile", any_encoding=True)
     if text is None:
         return None
-    found = Managed()
+    managed = Managed()
     try:
         document = parse_toml(text, "`Pipfile`", hint="correct that line")
     except LockstitchError as error:
-        found.notes.append(f"{error.message}: not read")
-        return found
-    found.dependencies = _lines(table(document, "packages"), "`Pipfile`", found)
-    development = _lines(table(document, "dev-packages"), "`Pipfile`", found)
-    found.groups = {"dev": development} if development else {}
+        managed.notes.append(f"{error.message}: not read")
+        return managed
+    managed.dependencies = _lines(table(document, "packages"), "`Pipfile`", managed)
+    development = _lines(table(document, "dev-packages"), "`Pipfile`", managed)
+    managed.groups = {"dev": development} if development else {}
     requires = table(document, "requires")
     version = requires.get("python_version") or requires.get("python_full_version")
-    found.python = f"=={version}.*" if isinstance(version, str) and version.count(".") == 1 else ""
-    if isinstance(version, str) and not found.python:
-        found.python = f"=={version}"
-    return found
+    if isinstance(version, str):
+        managed.python = f"=={version}.*" if version.count(".") == 1 else f"=={version}"
+    return managed
 
 
 def pixi(document: Mapping[str, Any]) -> Managed:
     """Return the requirements of pixi.toml, or [tool.pixi], of conda and of the index."""
-    found = Managed()
+    managed = Managed()
     where = "pixi"
     for name, value in table(document, "dependencies").items():
         if name == "python":
             versions = pep440(value) if isinstance(value, str) else None
-            found.python = versions or ""
+            managed.python = versions or ""
         elif not kind_of(name):
-            line = _line(distribution(name), value, where, found)
-            found.dependencies += [line] if line else []
-    found.dependencies += _lines(table(document, "pypi-dependencies"), where, found)
-    return found
+            line = _line(distribution(name), value, where, managed)
+            managed.dependencies += [line] if line else []
+    managed.dependencies += _lines(table(document, "pypi-dependencies"), where, managed)
+    return managed
 
 
 def poetry(document: Mapping[str, Any]) -> Managed:
     """Return the requirements of [tool.poetry], as [project] and [dependency-groups] have them."""
     own = table(document, "tool", "poetry")
-    found = Managed()
+    managed = Managed()
     where = "`pyproject.toml`"
     wanted = dict(table(own, "dependencies"))
     python = wanted.pop("python", "")
-    found.python = (pep440(python) or "") if isinstance(python, str) else ""
+    managed.python = (pep440(python) or "") if isinstance(python, str) else ""
     optional = {
         normal(name): {name: value}
         for name, value in wanted.items()
         if isinstance(value, Mapping) and value.get("optional")
     }
     required = {name: value for name, value in wanted.items() if normal(name) not in optional}
-    found.dependencies = _lines(required, where, found)
+    managed.dependencies = _lines(required, where, managed)
     for extra, names in table(own, "extras").items():
         lines = [
             line
             for name in (names if isinstance(names, list) else ())
-            for line in _lines(optional.get(normal(str(name)), {}), where, found)
+            for line in _lines(optional.get(normal(str(name)), {}), where, managed)
         ]
-        found.extras |= {extra: lines} if lines else {}
+        managed.extras |= {extra: lines} if lines else {}
     groups: dict[str, Mapping[str, Any]] = {"dev": table(own, "dev-dependencies")}
     for name in table(own, "group"):
         listed = table(own, "group", name, "dependencies")
         groups[name] = {**groups.get(name, {}), **listed}
     for name, values in groups.items():
-        lines = _lines(values, where, found)
-        found.groups |= {name: lines} if lines else {}
-    return found
+        lines = _lines(values, where, managed)
+        managed.groups |= {name: lines} if lines else {}
+    return managed
 
 
 # --- locks

@@ -37,8 +37,8 @@ def writers(folder: Folder, path: str) -> Iterator[str]:
 def modules(folder: Folder, path: str) -> set[str]:
     """Return the top-level modules that a pickle imports when it is loaded."""
     data = _content(folder, path)
-    found = {match[1] for pattern in _GLOBALS for match in pattern.finditer(data)}
-    return {name.partition(b".")[0].decode() for name in found}
+    names = {match[1] for pattern in _GLOBALS for match in pattern.finditer(data)}
+    return {name.partition(b".")[0].decode() for name in names}
 
 
 def _content(folder: Folder, path: str) -> bytes:

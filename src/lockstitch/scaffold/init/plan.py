@@ -122,7 +122,7 @@ def _change(folder: Folder, name: str, text: str) -> Change | None:
 
 def _refuse_other_code(root: Path) -> None:
     """Raise LockstitchError for a folder whose code is all of another language."""
-    endings = Counter(Path(found.name).suffix.lower() for found in files.walk(root))
+    endings = Counter(Path(file.name).suffix.lower() for file in files.walk(root))
     others = Counter({end: count for end, count in endings.items() if end in _OTHERS})
     if not others or endings.keys() & {".py", ".ipynb"}:
         return

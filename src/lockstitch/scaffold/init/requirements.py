@@ -202,7 +202,7 @@ def _whole(reading: _Reading) -> Requirements:
 
 def _gathered(notes: Sequence[str]) -> list[str]:
     """Return notes with one about all the files of conda's whose version is not known."""
-    conda = {note: found[1] for note in notes if (found := _CONDA_NOTE.fullmatch(note))}
+    conda = {note: match[1] for note in notes if (match := _CONDA_NOTE.fullmatch(note))}
     if len(conda) <= _APART:
         return [*notes]
     names = ", ".join(f"`{name}`" for name in [*conda.values()][:_APART])
@@ -365,10 +365,10 @@ def _logical(text: str) -> Iterator[tuple[int, str, str]]:
     joined = False
     for number, raw in enumerate(text.removeprefix("\ufeff").splitlines(), 1):
         line = raw if joined else _COMMENT.sub("", raw)
-        said = "" if joined else raw[len(line) :]
+        rest = "" if joined else raw[len(line) :]
         if not joined and not line.strip():
             # An indented comment below a requirement is about it.
-            comment += f" {said.strip().lstrip('#')}" if said[:1].isspace() else ""
+            comment += f" {rest.strip().lstrip('#')}" if rest[:1].isspace() else ""
             continue
         if not joined:
             if pending.strip():
@@ -376,7 +376,7 @@ def _logical(text: str) -> Iterator[tuple[int, str, str]]:
             start, pending, comment = number, "", ""
         joined = line.endswith("\\")
         pending += line.removesuffix("\\") + " "
-        comment += said.strip().lstrip("#")
+        comment += rest.strip().lstrip("#")
     if pending.strip():
         yield start, _COMMENT.sub("", pending).strip(), comment
 

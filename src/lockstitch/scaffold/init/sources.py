@@ -106,9 +106,9 @@ def _extra(metadata: SetupMetadata, source: str, name: object, lines: object) ->
 def _texts(value: object) -> list[str] | None:
     if isinstance(value, str):
         value = value.splitlines()
-    if not isinstance(value, list | tuple) or not all(isinstance(each, str) for each in value):
+    if not isinstance(value, list | tuple) or not all(isinstance(text, str) for text in value):
         return None
-    texts = [each.strip() for each in value]
+    texts = [text.strip() for text in value]
     return [text for text in texts if text and not text.startswith("#")]
 
 
@@ -181,8 +181,8 @@ def _directed(folder: Folder, text: str) -> object:
     for path in (f"{root}{base}{end}" for root in ("", "src/") for end in ("/__init__.py", ".py")):
         tree = folder.module(path)
         if tree and name in (names := Code(tree, read).names):
-            found: object = names[name]
-            return found
+            meant: object = names[name]
+            return meant
     return None
 
 

@@ -19,52 +19,52 @@ from lockstitch.values import replace
 _MOST = 8  # steps of one image
 
 
-def complete(facts: Facts, found: Found) -> list[Contents]:
+def complete(facts: Facts, known: Found) -> list[Contents]:
     """Return images' contents, with the steps that a Dockerfile or the missing files ask for.
 
     A script that makes what a server reads is an image too, so that `lockstitch run` makes it.
     """
-    every = _agreed(facts, found, [*found.programs, *found.others])
-    made, scripts = every[: len(found.programs)], every[len(found.programs) :]
+    every = _agreed(facts, known, [*known.programs, *known.others])
+    images, scripts = every[: len(known.programs)], every[len(known.programs) :]
     complete: list[Contents] = []
-    for contents in made:
-        given = [contents_of(facts, found, each) for each in contents.program.before]
-        others = [each for each in made if each is not contents]
-        chain = given or _Chain(found, contents, scripts, others).steps()
+    for contents in images:
+        given = [contents_of(facts, known, step) for step in contents.program.before]
+        others = [other for other in images if other is not contents]
+        chain = given or _Chain(known, contents, scripts, others).steps()
         complete.append(_joined(contents, chain))
-    complete += _feeders(found, complete, scripts)
+    complete += _feeders(known, complete, scripts)
     for contents in complete:
         if contents.program.stays:
-            _await(found, contents, [each for each in complete if not each.program.stays])
-    return sorted(complete, key=lambda each: each.program.image != "train")
+            _await(known, contents, [image for image in complete if not image.program.stays])
+    return sorted(complete, key=lambda image: image.program.image != "train")
 
 
-def _agreed(facts: Facts, found: Found, programs: Sequence[Program]) -> list[Contents]:
+def _agreed(facts: Facts, known: Found, programs: Sequence[Program]) -> list[Contents]:
     """Return the contents of programs, each started where what one writes is what others read."""
-    every = [contents_of(facts, found, program) for program in programs]
+    every = [contents_of(facts, known, program) for program in programs]
     for _ in range(2):  # what reads is moved to what is written, then what writes
-        jobs = [each for each in every if not each.program.stays]
+        jobs = [job for job in every if not job.program.stays]
         lacking = {
             name
-            for each in every
-            for name in each.absent
+            for contents in every
+            for name in contents.absent
             if not any(_makes(job, name) or _fills(job, name) for job in jobs)
         }
-        made = {path.rstrip("/") for job in jobs for path in job.written if "*" not in path}
-        if not lacking or not made:
+        written = {path.rstrip("/") for job in jobs for path in job.written if "*" not in path}
+        if not lacking or not written:
             break
-        for at, (program, each) in enumerate(zip(programs, every, strict=True)):
-            if program.workdir or (program.stays and lacking.isdisjoint(each.absent)):
+        for at, (program, contents) in enumerate(zip(programs, every, strict=True)):
+            if program.workdir or (program.stays and lacking.isdisjoint(contents.absent)):
                 continue
-            more = contents_of(facts, found, program, made - {*each.written}, lacking)
-            reads = lacking & each.absent.keys() - more.absent.keys()
+            more = contents_of(facts, known, program, written - {*contents.written}, lacking)
+            reads = lacking & contents.absent.keys() - more.absent.keys()
             if reads or any(_makes(more, name) for name in lacking):
                 every[at] = more
     return every
 
 
 def _feeders(
-    found: Found, images: Sequence[Contents], scripts: Sequence[Contents]
+    known: Found, images: Sequence[Contents], scripts: Sequence[Contents]
 ) -> Iterator[Contents]:
     """Yield images of the scripts that make what servers read and no image's program makes."""
     taken = {image.program.image for image in images}
@@ -72,14 +72,14 @@ def _feeders(
     jobs = [image for image in images if not image.program.stays]
     for server in images:
         for name in server.absent if server.program.stays else ():
-            if any(_makes(each, name) or _fills(each, name) for each in (*jobs, *used)):
+            if any(_makes(image, name) or _fills(image, name) for image in (*jobs, *used)):
                 continue
             for script in (script for script in scripts if _writes(script, name)):
-                whole = _joined(script, _Chain(found, script, scripts, images).steps())
+                whole = _joined(script, _Chain(known, script, scripts, images).steps())
                 stem = posixpath.basename(script.program.path).removesuffix(".py")
                 image = re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-")
                 image = "train" if "train" in image and "train" not in taken else image
-                if _is_ready(found, whole) and image not in taken:
+                if _is_ready(known, whole) and image not in taken:
                     taken.add(image)
                     used.append(whole)
                     before = f"image `{whole.program.image}`"
@@ -91,11 +91,11 @@ def _feeders(
                     break
 
 
-def _await(found: Found, server: Contents, jobs: Sequence[Contents]) -> None:
+def _await(known: Found, server: Contents, jobs: Sequence[Contents]) -> None:
     """Include what a server reads and another image writes once it is run."""
     for name in [*server.absent]:
         writer = next((job for job in jobs if _writes(job, name)), None)
-        if writer is None or not _is_ready(found, writer):
+        if writer is None or not _is_ready(known, writer):
             _say_elsewhere(server, name, jobs)
             continue
         image = writer.program.image
@@ -126,10 +126,10 @@ def _writes(contents: Contents, name: str) -> bool:
     return _makes(contents, name) or (_fills(contents, name) and is_model(name))
 
 
-def _is_ready(found: Found, contents: Contents) -> bool:
+def _is_ready(known: Found, contents: Contents) -> bool:
     """Return whether a program can run: what it reads is there, or made by the steps before it."""
     reads = [n for n in contents.absent if not _makes(contents, n) and not _fills(contents, n)]
-    lacking = [n for n in reads if not found.repo.exists(n) and not found.repo.is_folder(n)]
+    lacking = [n for n in reads if not known.repo.exists(n) and not known.repo.is_folder(n)]
     return not lacking and not contents.program.asks
 
 
@@ -138,12 +138,12 @@ class _Chain:
 
     def __init__(
         self,
-        found: Found,
+        known: Found,
         contents: Contents,
         scripts: Sequence[Contents],
         images: Sequence[Contents],
     ) -> None:
-        self._found = found
+        self._found = known
         self._images = images
         self._contents = contents
         self._scripts = [s for s in scripts if s.program.workdir == contents.program.workdir]
@@ -157,7 +157,7 @@ class _Chain:
             if any(_makes(image, name) or _fills(image, name) for image in self._images):
                 continue  # that image is run first
             wanted = self._makers(name, [self._contents])
-            chain += [each for each in wanted or [] if each not in chain]
+            chain += [step for step in wanted or [] if step not in chain]
         return chain if len(chain) <= _MOST else []
 
     def _missing(self, contents: Contents) -> list[str]:
@@ -169,24 +169,24 @@ class _Chain:
     def _makers(self, name: str, waiting: Sequence[Contents]) -> list[Contents] | None:
         """Return the scripts to run for a file, the first first, or None where nothing makes it."""
         sure = [script for script in self._scripts if _makes(script, name)]
-        for each in [*sure, *(s for s in self._scripts if s not in sure and _fills(s, name))]:
-            if each in waiting:
+        for maker in [*sure, *(s for s in self._scripts if s not in sure and _fills(s, name))]:
+            if maker in waiting:
                 continue
             chain: list[Contents] = []
-            for needed in self._missing(each):
-                earlier = self._makers(needed, [*waiting, each])
+            for needed in self._missing(maker):
+                earlier = self._makers(needed, [*waiting, maker])
                 if earlier is None:
                     break
                 chain += [step for step in earlier if step not in chain]
             else:
-                return [*chain, each]
+                return [*chain, maker]
         return None
 
 
-def _is_there(found: Found, name: str) -> bool:
+def _is_there(known: Found, name: str) -> bool:
     """Return whether a file is there, or a folder with more in it than `.gitkeep`."""
-    inside = (n for n in found.repo.every_name if n == name or n.startswith(f"{name}/"))
-    return any(not posixpath.basename(each).startswith(".git") for each in inside)
+    inside = (n for n in known.repo.every_name if n == name or n.startswith(f"{name}/"))
+    return any(not posixpath.basename(path).startswith(".git") for path in inside)
 
 
 def _makes(contents: Contents, name: str) -> bool:
@@ -221,25 +221,25 @@ def _joined(contents: Contents, chain: Sequence[Contents]) -> Contents:
     if not chain or not _agree([contents, *chain]):
         return contents
     every = [contents, *chain]
-    made = replace(
+    joined = replace(
         contents,
         program=replace(contents.program, before=tuple(contents.program for contents in chain)),
-        include=without_parts(glob for each in every for glob in each.include),
-        outputs=tops([folder for each in every for folder in each.outputs]),
-        env={name: value for each in reversed(every) for name, value in each.env.items()},
+        include=without_parts(glob for job in every for glob in job.include),
+        outputs=tops([folder for job in every for folder in job.outputs]),
+        env={name: value for job in reversed(every) for name, value in job.env.items()},
         reasons=[*contents.reasons, *(r for s in chain for r in (s.program.reason, *s.reasons))],
         left_out=[*contents.left_out, *(text for contents in chain for text in contents.left_out)],
         notes=[*contents.notes],
         absent={
             name: where
-            for each in every
-            for name, where in each.absent.items()
+            for job in every
+            for name, where in job.absent.items()
             if not any(_makes(step, name) for step in chain)
         },
     )
     names = ", ".join(f"`{' '.join(contents.program.command)}`" for contents in chain)
-    made.notes.append(f"image `{contents.program.image}` first runs {names}: `before`")
-    return made
+    joined.notes.append(f"image `{contents.program.image}` first runs {names}: `before`")
+    return joined
 
 
 def _agree(every: Sequence[Contents]) -> bool:

@@ -117,7 +117,7 @@ def locked(facts: Facts) -> Iterator[Table]:
 
 def uv_tables(values: Mapping[str, Any], wanted: Mapping[str, Source]) -> Iterator[Table]:
     """Yield the tables of uv with these values, and with the sources that packages have."""
-    urls = dict.fromkeys(each["index"] for each in wanted.values() if "index" in each)
+    urls = dict.fromkeys(source["index"] for source in wanted.values() if "index" in source)
     indexes = {url: f"index-{number}" for number, url in enumerate(urls, 1)}
     own = dict(values)
     if indexes:
@@ -125,8 +125,8 @@ def uv_tables(values: Mapping[str, Any], wanted: Mapping[str, Source]) -> Iterat
     yield from [Table(path=("tool", "uv"), values=own)] if own else []
     if wanted:
         sources = {
-            name: {"index": indexes[each["index"]]} if "index" in each else dict(each)
-            for name, each in wanted.items()
+            name: {"index": indexes[source["index"]]} if "index" in source else dict(source)
+            for name, source in wanted.items()
         }
         yield Table(path=("tool", "uv", "sources"), values=sources)
 
@@ -149,7 +149,7 @@ def _folder_name(facts: Facts) -> str:
 def is_of(top: str, names: Collection[str]) -> bool:
     """Return whether a module may be of one of these: `tortoise` of tortoise-orm."""
     name = top.lower().replace("_", "-")
-    return any(each == name or each.startswith(f"{name}-") for each in names)
+    return any(other == name or other.startswith(f"{name}-") for other in names)
 
 
 def _requires_python(facts: Facts, minor: str) -> str:
@@ -169,9 +169,9 @@ def _requires_python(facts: Facts, minor: str) -> str:
     if facts.manager == "uv" and facts.inputs.is_pinned:  # versions of one time fit one Python
         return f"=={minor}.*"
     if asked:
-        bounds = [each.strip() for each in asked.split(",")]
-        return ",".join([f">={minor}", *(each for each in bounds if each.startswith(("<", "!=")))])
-    lowest = min(minor, facts.minor or minor, key=lambda each: int(each.partition(".")[2]))
+        bounds = [bound.strip() for bound in asked.split(",")]
+        return ",".join([f">={minor}", *(b for b in bounds if b.startswith(("<", "!=")))])
+    lowest = min(minor, facts.minor or minor, key=lambda bound: int(bound.partition(".")[2]))
     # Poetry wants every dependency to run on all of it, and many have an upper bound of their own.
     return f">={lowest},<4.0" if facts.manager == "poetry" else f">={lowest}"
 
@@ -187,7 +187,7 @@ def dependencies(facts: Facts) -> list[str]:
     """Return the project's requirements: its own, else what its files and its imports need."""
     there = facts.project.get("dependencies")
     if isinstance(there, list) and there:
-        return [each for each in there if isinstance(each, str)]
+        return [line for line in there if isinstance(line, str)]
     me = of_requirement(str(facts.project.get("name") or facts.setup.texts.get("name") or ""))
     own = facts.setup.dependencies or ()
     lines = facts.inputs.dependencies
@@ -201,7 +201,7 @@ def requirements(facts: Facts) -> list[str]:
     extras = table(facts.project, "optional-dependencies")
     places = {**extras, **table(facts.document, "dependency-groups")}
     lists = [lines for lines in places.values() if isinstance(lines, list)]
-    lines = [line for each in lists for line in each if isinstance(line, str)]
+    lines = [line for lines in lists for line in lines if isinstance(line, str)]
     return [*dependencies(facts), *lines]
 
 
@@ -232,7 +232,7 @@ def groups(facts: Facts) -> dict[str, list[str]]:
 def declared(facts: Facts) -> set[str]:
     """Return the names of the packages that every image gets."""
     names = {of_requirement(dependency) for dependency in dependencies(facts)}
-    return names | {of_requirement(each) for each in table(facts.poetry, "dependencies")}
+    return names | {of_requirement(line) for line in table(facts.poetry, "dependencies")}
 
 
 def group(facts: Facts, name: str, lines: Sequence[str]) -> Table | None:
@@ -299,8 +299,8 @@ def build(facts: Facts) -> Iterator[Table | str]:
 
 def _has_modules(facts: Facts) -> bool:
     """Return whether a project that is there may install more than the packages that we find."""
-    said = (facts.project.get("name"), facts.poetry.get("name"))
-    names = [of_requirement(str(name)).replace("-", "_") for name in said if name]
+    named = (facts.project.get("name"), facts.poetry.get("name"))
+    names = [of_requirement(str(name)).replace("-", "_") for name in named if name]
     modules = [*facts.folder.modules(), *facts.folder.modules("src")]
     return "packages" in facts.poetry or any(f"{name}.py" in modules for name in names)
 
@@ -403,8 +403,8 @@ def settings(facts: Facts, *, force: bool = False) -> Iterator[Table | str]:
 
 def _line_length(facts: Facts) -> int:
     # black and ruff must agree, on what either was told.
-    said = [table(facts.document, "tool", name).get("line-length") for name in ("black", "ruff")]
-    return next((each for each in said if isinstance(each, int)), _LINE)
+    lengths = [table(facts.document, "tool", name).get("line-length") for name in ("black", "ruff")]
+    return next((length for length in lengths if isinstance(length, int)), _LINE)
 
 
 def _ours(name: str, values: dict[str, Any], *below: str, whole: bool = False) -> Table:

@@ -93,9 +93,9 @@ class Code:
                 raise
 
     def _forget(self, node: ast.stmt, scope: dict[str, Any]) -> None:
-        for each in ast.walk(node):
-            if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store):
-                scope[each.id] = UNKNOWN
+        for name in ast.walk(node):
+            if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store):
+                scope[name.id] = UNKNOWN
 
     def _do(self, node: ast.stmt, scope: dict[str, Any]) -> None:  # noqa: C901, PLR0912 -- one case for each kind of statement
         match node:
@@ -121,11 +121,11 @@ class Code:
                 for alias in names:
                     scope[alias.asname or alias.name] = _Dotted(f"{module}.{alias.name}")
             case ast.If(test=test, body=body, orelse=orelse):
-                found = self.value(test, scope)  # what is not known is most often an exception
-                self._every(body if found is not UNKNOWN and found else orelse, scope)
+                condition = self.value(test, scope)  # what is not known is most often an exception
+                self._every(body if condition is not UNKNOWN and condition else orelse, scope)
             case ast.For(target=target, iter=iterated, body=body):
-                for each in self._items(self.value(iterated, scope)):
-                    self._bind(target, each, scope)
+                for member in self._items(self.value(iterated, scope)):
+                    self._bind(target, member, scope)
                     self._every(body, scope)
             case ast.With(items=items, body=body):
                 for item in items:
@@ -135,8 +135,8 @@ class Code:
                 self._every(body, scope)
             case ast.Try(body=body, handlers=handlers, orelse=orelse, finalbody=final):
                 try:
-                    for each in body:
-                        self._do(each, scope)
+                    for statement in body:
+                        self._do(statement, scope)
                     self._every(orelse, scope)
                 except _ReturnError:
                     raise
@@ -156,8 +156,8 @@ class Code:
                     whole[self.value(key, scope)] = value
             case ast.Tuple(elts=parts) | ast.List(elts=parts):
                 values = list(value) if value is not UNKNOWN else [UNKNOWN] * len(parts)
-                for part, each in zip(parts, values, strict=True):
-                    self._bind(part, each, scope)
+                for part, item in zip(parts, values, strict=True):
+                    self._bind(part, item, scope)
 
     @staticmethod
     def _items(value: Any) -> list[Any]:
@@ -188,12 +188,12 @@ class Code:
             case ast.Set(elts=parts):
                 return set(self._members(parts, scope))
             case ast.Dict(keys=keys, values=values):
-                made: dict[Any, Any] = {}
-                for key, each in zip(keys, values, strict=True):
-                    made |= {of(key): of(each)} if key else of(each)
-                return made
+                mapping: dict[Any, Any] = {}
+                for key, item in zip(keys, values, strict=True):
+                    mapping |= {of(key): of(item)} if key else of(item)
+                return mapping
             case ast.JoinedStr(values=values):
-                return _whole("".join, [str(of(each)) for each in values], values, of)
+                return _whole("".join, [str(of(part)) for part in values], values, of)
             case ast.FormattedValue(value=inner, format_spec=None):
                 return of(inner)
             case ast.ListComp() | ast.GeneratorExp() | ast.SetComp() | ast.DictComp():
@@ -201,17 +201,17 @@ class Code:
             case ast.BinOp(left=left, op=op, right=right):
                 return _added(of(left), op, of(right))
             case ast.UnaryOp(op=ast.Not(), operand=operand):
-                found = of(operand)
-                return UNKNOWN if found is UNKNOWN else not found
+                result = of(operand)
+                return UNKNOWN if result is UNKNOWN else not result
             case ast.BoolOp(op=op, values=values):
-                for each in values:
-                    found = of(each)
-                    if found is UNKNOWN or bool(found) is isinstance(op, ast.Or):
+                for choice in values:
+                    result = of(choice)
+                    if result is UNKNOWN or bool(result) is isinstance(op, ast.Or):
                         break
-                return found
+                return result
             case ast.IfExp(test=test, body=body, orelse=orelse):
-                found = of(test)
-                return UNKNOWN if found is UNKNOWN else of(body if found else orelse)
+                result = of(test)
+                return UNKNOWN if result is UNKNOWN else of(body if result else orelse)
             case ast.Compare(left=left, ops=[op], comparators=[right]):
                 return _compared(of(left), op, of(right))
             case ast.Subscript(value=owner, slice=ast.Slice(lower=lower, upper=upper)):
@@ -228,31 +228,31 @@ class Code:
         return UNKNOWN
 
     def _members(self, parts: Iterable[ast.expr], scope: dict[str, Any]) -> list[Any]:
-        found: list[Any] = []
-        for each in parts:
-            if isinstance(each, ast.Starred):
-                found += self._items(self.value(each.value, scope))
+        members: list[Any] = []
+        for part in parts:
+            if isinstance(part, ast.Starred):
+                members += self._items(self.value(part.value, scope))
             else:
-                found.append(self.value(each, scope))
-        return found
+                members.append(self.value(part, scope))
+        return members
 
     def _comprehension(
         self, node: ast.ListComp | ast.GeneratorExp | ast.SetComp | ast.DictComp, scope: Any
     ) -> Any:
         scopes = [scope]
-        for each in node.generators:
+        for generator in node.generators:
             inner = []
             for outer in scopes:
-                for item in self._items(self.value(each.iter, outer)):
+                for item in self._items(self.value(generator.iter, outer)):
                     mine = dict(outer)
-                    self._bind(each.target, item, mine)
-                    if all(self.value(test, mine) for test in each.ifs):
+                    self._bind(generator.target, item, mine)
+                    if all(self.value(test, mine) for test in generator.ifs):
                         inner.append(mine)
             scopes = inner
         if isinstance(node, ast.DictComp):
             return {self.value(node.key, s): self.value(node.value, s) for s in scopes}
-        found = [self.value(node.elt, s) for s in scopes]
-        return set(found) if isinstance(node, ast.SetComp) else found
+        items = [self.value(node.elt, s) for s in scopes]
+        return set(items) if isinstance(node, ast.SetComp) else items
 
     # --- calls
 
@@ -286,11 +286,11 @@ class Code:
 
     def _of_own(self, function: ast.FunctionDef, given: list[Any], named: Any, scope: Any) -> Any:
         arguments = function.args
-        names = [each.arg for each in (*arguments.posonlyargs, *arguments.args)]
+        names = [argument.arg for argument in (*arguments.posonlyargs, *arguments.args)]
         for name, default in zip(names[::-1], arguments.defaults[::-1], strict=False):
             scope[name] = self.value(default, self.names)
-        for each, value in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
-            scope[each.arg] = self.value(value, self.names) if value else UNKNOWN
+        for argument, value in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
+            scope[argument.arg] = self.value(value, self.names) if value else UNKNOWN
         scope |= dict(zip(names, given, strict=False)) | named
         if arguments.vararg:
             scope[arguments.vararg.arg] = given[len(names) :]
@@ -309,7 +309,7 @@ class Code:
             return self._every(
                 inner.body if inner else [], given[1] if len(given) > 1 else self.names
             )
-        if any(each is UNKNOWN for each in given):
+        if any(argument is UNKNOWN for argument in given):
             return UNKNOWN
         if last in {"open", "read_text"} or name == "parse_requirements":
             return self._opened(given[0])
@@ -391,7 +391,7 @@ def _sized(value: Any) -> Any:
 def _is_huge(owner: Any, name: str, given: list[Any]) -> bool:
     """Return whether a method may make a text that is far too long."""
     if name == "join":
-        return sum(len(each) + len(owner) for each in given[0]) > _LONGEST
+        return sum(len(argument) + len(owner) for argument in given[0]) > _LONGEST
     if name == "replace":
         return len(owner) * len(given[1]) > 100 * _LONGEST
     return name == "format" and ":" in owner
@@ -438,8 +438,8 @@ def _attribute(owner: Any, name: str) -> Any:
 
 def _searched(name: str, pattern: Any, *given: Any) -> Any:
     text = pattern.pattern if isinstance(pattern, re.Pattern) else str(pattern)
-    flags = re.MULTILINE if any(isinstance(each, _Dotted) for each in given) else 0
-    texts = [each for each in given if isinstance(each, str) and not isinstance(each, _Dotted)]
+    flags = re.MULTILINE if any(isinstance(word, _Dotted) for word in given) else 0
+    texts = [word for word in given if isinstance(word, str) and not isinstance(word, _Dotted)]
     if _SLOW.search(text) or len(text) > 300:
         return UNKNOWN
     return getattr(re, name)(text, *texts, flags=flags)
