@@ -4,7 +4,8 @@ An import is needed when the start of the program certainly reaches it: at the t
 and of each module that is imported there, and in functions that are called there. What stands in
 an untaken branch, a function that only a request calls, `try` with a handler for ImportError, or
 `if TYPE_CHECKING` is not. Modules that a framework imports by a name in a string (Django's
-settings, uvicorn.run) or by their place (pages of Dash and Streamlit) count as imported.
+settings, uvicorn.run) or by their place (pages of Dash and Streamlit, pipelines of Kedro) count as
+imported.
 """
 
 import ast
@@ -27,6 +28,7 @@ _IMPORTERS = frozenset({"importlib.import_module", "import_module", "__import__"
 _SETTINGS = regex(r"(?:[A-Z]+_)*(?:APPS|MIDDLEWARE|URLCONF|WSGI_APPLICATION|ASGI_APPLICATION)")
 _PARTS = ("apps", "models", "admin", "signals")
 _NAMED = regex(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
+_PAGED = regex(r"streamlit|use_pages|configure_project")
 _HELPER = regex(r"import|optional|suppress|ignore|lazy")
 _LARGEST = 2_000_000  # characters of a module
 _MOST = 5_000  # modules of one program
@@ -99,7 +101,7 @@ def read(text: str, python: tuple[int, int], *, is_main: bool) -> Contents:
     return (
         tuple(_Reader(python, is_main=is_main).imports(module)),
         tuple(named(module)) if "django" in text else (),
-        _pages(module) if "streamlit" in text or "use_pages" in text else ("", False),
+        _pages(module) if _PAGED.search(text) else ("", False),
     )
 
 
@@ -203,7 +205,7 @@ class _Walk:
             for part in _PARTS if is_whole else ():
                 self._resolve(path, line, f"{app}:{part}", reach=reach)
         if folder and (sure or path == self._entry.path):
-            below = f"{posixpath.join(posixpath.dirname(path), folder)}/"
+            below = f"{posixpath.normpath(posixpath.join(posixpath.dirname(path), folder))}/"
             for page in self._tree.names:
                 if page.startswith(below) and page.endswith(".py"):
                     self._push(page, reach=reach if sure else _possible(reach))
@@ -339,7 +341,7 @@ def named(module: ast.Module) -> Iterator[tuple[str, int, Reach]]:
 def _pages(module: ast.Module) -> tuple[str, bool]:
     """Return the folder of pages beside a file, and whether they are imported at its start.
 
-    Dash imports them all, Streamlit the one that somebody opens.
+    Dash imports them all, Kedro its whole package, Streamlit the one that somebody opens.
     """
     imports_streamlit = False
     for node in ast.walk(module):
@@ -353,6 +355,8 @@ def _pages(module: ast.Module) -> tuple[str, bool]:
             if given.get("use_pages") is True:
                 folder = given.get("pages_folder")
                 return folder if isinstance(folder, str) else "pages", True
+            if _dotted(node.func).endswith("configure_project"):
+                return ".", True
     return ("pages" if imports_streamlit else ""), False
 
 

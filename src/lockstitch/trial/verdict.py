@@ -16,7 +16,8 @@ _INSTALL = re.compile(r"\bpip3? install (?:-U |--upgrade )*[`'\"]?(?!pip\b)([A-Z
 _REQUIRED = re.compile(r"([\w-]+) is required for [\w.]+\. You must install")
 _LIBRARY = re.compile(r"(?:ImportError|OSError): (\S+?\.so[\w.]*): cannot open shared object file")
 _SYMBOL = re.compile(r"(?:ImportError|OSError): .*version `((?:GLIBC|GLIBCXX|CXXABI)_[\d.]+)' not")
-_FILE = re.compile(
+_FILE = re.compile(  # a reason that joblib gives is no failure
+    r"(?<!reason:\n)"
     r"(?:\[Errno 2\] No such file or directory: '|FileNotFoundError: (?=[\w./~-]+\.\w+$))"
     r"([^'\n]+)",
     re.MULTILINE,

@@ -159,6 +159,9 @@ def test_pages_are_imported_by_their_place() -> None:
     assert needed({"web/app.py": dash, **page}, entry) == {"dash": True, "a": True}
     moved = dash.replace("True", "True, pages_folder='sub'")
     assert needed({"web/app.py": moved, **page}, entry) == {"dash": True, "b": True}
+    main = "from kedro.framework.project import configure_project\nconfigure_project('k')"
+    kedro = {"src/k/__main__.py": main, "src/k/__init__.py": "", "src/k/p/nodes.py": "import a"}
+    assert needed(kedro, Entry(module="k", roots=("src",)))["a"] is True
     assert needed({"web/app.py": "import streamlit as st", **page}, entry) == {
         "streamlit": True,
         "a": False,

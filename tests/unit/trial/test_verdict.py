@@ -114,6 +114,11 @@ def test_a_program_that_subprocess_does_not_find_is_no_file() -> None:
         "FileNotFoundError: [Errno 2] No such file or directory: 'sudo'\n"
     )
     assert lacks(text) == [Lack(kind="program", name="sudo")]
+    warned = (
+        "UserWarning: Could not find the number of physical cores for the following reason:\n"
+        "[Errno 2] No such file or directory: 'cat'\nReturning the number of logical cores\n"
+    )
+    assert lacks(warned) == [], "joblib goes on without"
 
 
 def test_the_last_failure_comes_first_and_each_once() -> None:

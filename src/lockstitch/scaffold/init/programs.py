@@ -68,6 +68,12 @@ _SCRIPTS = (
         "app",
     ),
 )
+# What a training imports of the libraries of estimators, and a preparation does not.
+_ESTIMATORS = re.compile(
+    r"sklearn\.(?:linear_model|ensemble|svm|tree|neighbors|naive_bayes|neural_network|cluster"
+    r"|gaussian_process|discriminant_analysis|mixture)\b|(?:xgboost|lightgbm|catboost)\b"
+    r"|torch\.(?:nn|optim)\b|(?:tensorflow\.)?keras\b|statsmodels\.|prophet\."
+)
 # What a script has that cannot run without an argument.
 _REQUIRED = re.compile(
     r"required=True|add_argument\(\s*[\"']\w|sys\.argv\[[1-9]|click\.argument"
@@ -333,8 +339,8 @@ class _Finder:
         if not found:
             found.update((each.image, each) for each in [*self._console()][:1])
         if not found and scripts:
-            found["app"] = replace(scripts[0], image="app")
-            scripts = scripts[1:]
+            first = self._likeliest(scripts)
+            found[first.image] = first
         used = {p.path for p in found.values()}
         self.others = [p for p in scripts if p.path not in used]
         return [found[name] for name in sorted(found, key=lambda n: (n != _TRAIN, n))]
@@ -397,6 +403,15 @@ class _Finder:
             and any(tail in f".{whole}." for whole in self._codes[p.path].names.values())
         )
         return trainer if trainer.path in said_to_start else next(starters, trainer)
+
+    def _likeliest(self, scripts: Sequence[Program]) -> Program:
+        """Return the first script, or one that fits a model where no name says which is meant."""
+        stem = posixpath.basename(scripts[0].path).removesuffix(".py").lower()
+        if not any(pattern.fullmatch(stem) for pattern, _ in _SCRIPTS[:5]):
+            for each in scripts:
+                if _fits(self._codes[each.path]) and not self._is_part(each.path):
+                    return replace(each, image=_TRAIN)
+        return replace(scripts[0], image="app")
 
     def _without_image(self, used: set[str]) -> None:
         """Say which pages no Dockerfile starts."""
@@ -1071,6 +1086,7 @@ class _Finder:
             for other, code in self._codes.items()
             if other != path and self._may_run(other, code)
             for whole in code.names.values()
+            if whole.startswith(".") or whole.partition(".")[0] in self._own
         )
 
     def _may_run(self, path: str, code: Code) -> bool:
@@ -1151,6 +1167,12 @@ def _starts_training(code: Code) -> bool:
     trains = [pattern for pattern, image in _SCRIPTS if image == _TRAIN]
     modules = {whole.rpartition(".")[0].rpartition(".")[2] for whole in code.names.values()}
     return any(pattern.fullmatch(module) for pattern in trains for module in modules)
+
+
+def _fits(code: Code) -> bool:
+    """Return whether a file makes an estimator and fits it."""
+    made = any(_ESTIMATORS.match(name) for name in code.names.values())
+    return made and any(name.endswith((".fit", ".backward", "gbm.train")) for name in code.calls)
 
 
 def _port(words: Sequence[str], kind: str, application: Application | None) -> int:

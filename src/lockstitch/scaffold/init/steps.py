@@ -154,7 +154,8 @@ class _Chain:
         if self._contents.program.stays:
             return []  # a server that answers without a file starts; one that waits may never
         for name in self._missing(self._contents):
-            if any(_makes(image, name) or _fills(image, name) for image in self._images):
+            jobs = (image for image in self._images if not image.program.stays)
+            if any(_makes(job, name) or _fills(job, name) for job in jobs):
                 continue  # that image is run first
             wanted = self._makers(name, [self._contents])
             chain += [step for step in wanted or [] if step not in chain]

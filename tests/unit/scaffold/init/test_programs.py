@@ -303,6 +303,65 @@ def test_nothing_runs_before_where(texts: dict[str, str], why: str, tmp_path: Pa
     assert "before" not in images["train"], why
 
 
+def test_a_script_runs_before_a_training_though_a_server_makes_its_folder_too(
+    tmp_path: Path,
+) -> None:
+    """A server is not run first, whatever it writes."""
+    texts = {"train.py": READS, "clean.py": MAKES, "d/x.csv": "1\n", "api.py": f"{API}import clean"}
+    texts["clean.py"] = MAKES.replace("if __name__ == '__main__'", "def main()") + (
+        "if __name__ == '__main__':\n    main()\n"
+    )
+    images, _ = planned(tmp_path, texts)
+    assert "d/clean" in images["serve"]["outputs"]
+    assert images["train"]["before"] == ["python clean.py"]
+
+
+FITS = (
+    "from sklearn.svm import SVC\nimport joblib\n"
+    "if __name__ == '__main__':\n    SVC().fit([], [])\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("texts", "image", "path"),
+    [
+        (
+            {"src/load.py": "if __name__ == '__main__':\n    print()\n"},
+            "train",
+            "src/model_selection.py",
+        ),
+        ({"src/main.py": "if __name__ == '__main__':\n    print()\n"}, "app", "src/main.py"),
+        (
+            {"src/load.py": "import model_selection\nif __name__ == '__main__':\n    print()\n"},
+            *("app", "src/load.py"),
+        ),
+    ],
+    ids=["by what it does", "a name says more", "a part of another program"],
+)
+def test_where_no_name_says_which_script_is_meant_the_one_that_fits_a_model_is(
+    texts: dict[str, str], image: str, path: str, tmp_path: Path
+) -> None:
+    """The module of scikit-learn that splits data is not the script of its name."""
+    split = "from sklearn.model_selection import train_test_split\n"
+    texts = {name: split + text for name, text in texts.items()}
+    images, _ = planned(tmp_path, {**texts, "src/model_selection.py": FITS})
+    assert {name: made["command"] for name, made in images.items()} == {image: ["python", path]}
+
+
+def test_a_training_starts_where_the_server_looks_for_what_it_writes(tmp_path: Path) -> None:
+    texts = {
+        "backend/app.py": f"{API}import joblib\njoblib.load('m.joblib')\n",
+        "backend/train_model.py": f"{FITS}    joblib.dump(1, 'm.joblib')\n",
+        "backend/Dockerfile": "FROM python:3.11\nWORKDIR /app\nCOPY . .\nEXPOSE 8000\n"
+        'CMD ["uvicorn", "app:app", "--host", "0.0.0.0"]\n',
+    }
+    images, notes = planned(tmp_path, texts)
+    train = images["train"]
+    assert (train["command"], train["workdir"]) == (["python", "train_model.py"], "backend")
+    told = "image `backend` includes `backend/m.joblib`, which image `train` writes"
+    assert f"{told}: lockstitch run train, then lockstitch build" in notes
+
+
 def test_a_server_waits_for_no_training(tmp_path: Path) -> None:
     api = "from fastapi import FastAPI\nimport joblib\napp = FastAPI()\njoblib.load('m/m.pkl')\n"
     train = "import joblib\nif __name__ == '__main__':\n    joblib.dump(1, 'm/m.pkl')\n"
