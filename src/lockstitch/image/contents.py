@@ -491,8 +491,9 @@ def unusual(project: Project, spec: ImageSpec, own: OwnFiles | None = None) -> I
 
 def how_to_get(project: Project, image: ImageSpec, path: str) -> str:
     """Return the command that brings a file that an image wants and the project lacks, or ""."""
-    if (project.root / f"{path}.dvc").is_file():
-        return f"dvc pull {path}.dvc"
+    for kept in (PurePosixPath(path), *PurePosixPath(path).parents[:-1]):
+        if (project.root / f"{kept}.dvc").is_file():
+            return f"dvc pull {kept}.dvc"
     jobs = [job for job in project.images if job.name != image.name and not job.port]
     for job in jobs:
         if any(path.startswith(f"{output.rstrip('/')}/") for output in job.outputs):

@@ -190,7 +190,8 @@ def _lacks(trial: Trial, outcome: str, output: str) -> tuple[Lack, ...]:
     """Return the things that a program lacked: a script may have said so and gone on."""
     if outcome == "failed":
         named = lacks(output, [*_read(trial, output)])
-        return tuple(named or (_absent(trial) if gives_up(output) else ()))
+        named = [_interpreter(trial.root, lack) for lack in named]
+        return tuple(dict.fromkeys(named or (_absent(trial) if gives_up(output) else ())))
     return tuple(lack for lack in lacks(output) if lack.kind == "file" and outcome == "ended")
 
 
@@ -203,6 +204,18 @@ def _absent(trial: Trial) -> Iterator[Lack]:
         for use in paths_of(code) if code else ():
             if use.kind == "reads" and "*" not in use.text and not (folder / use.text).exists():
                 yield Lack(kind="file", name=use.text)
+
+
+def _interpreter(root: Root, lack: Lack) -> Lack:
+    """Return what a program that is there lacks to be started: the program of its first line."""
+    if lack.kind == "program" and lack.name.startswith("/"):
+        with (
+            contextlib.suppress(OSError, IndexError),
+            (root.path / lack.name[1:]).open("rb") as file,
+        ):
+            words = file.readline().removeprefix(b"#!").decode("ascii", "replace").split()
+            return Lack(kind="program", name=words[words[0].endswith("/env")])
+    return lack
 
 
 def _read(trial: Trial, output: str) -> Iterator[list[str]]:

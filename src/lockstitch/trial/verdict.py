@@ -18,7 +18,8 @@ _LIBRARY = re.compile(r"(?:ImportError|OSError): (\S+?\.so[\w.]*): cannot open s
 _SYMBOL = re.compile(r"(?:ImportError|OSError): .*version `((?:GLIBC|GLIBCXX|CXXABI)_[\d.]+)' not")
 _FILE = re.compile(  # a reason that joblib gives is no failure
     r"(?<!reason:\n)"
-    r"(?:\[Errno 2\] No such file or directory: '|FileNotFoundError: (?=[\w./~-]+\.\w+$))"
+    r"(?:\[Errno 2\] No such file or directory: '|FileNotFoundError: (?=[\w./~-]+\.\w+$)"
+    r"|No such file or directory \(os error 2\): \s*(?=[\w./~-]+$))"
     r"([^'\n]+)",
     re.MULTILINE,
 )
@@ -49,7 +50,7 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _SHELLS = frozenset({"sh", "bash"})
 # Parts of paths that a program wants to write and goes on without.
 _DISPENSABLE = ("/__pycache__", "/matplotlib", "/.config/mlflow/", "/app/.venv/")
-_FRAME = 400  # characters of a traceback before its last line
+_FRAME = 600  # characters of a traceback before its last line
 _PROGRAM = re.compile(r"exec `([^`\n]+)`: No such file or directory")
 _DENIED = re.compile(
     r"(?:PermissionError|OSError): \[Errno (?:13|30)\] [^:\n]+: '([^'\n]+)'"
@@ -158,7 +159,8 @@ class Lack:
     def line(self, image: str) -> str:
         """Return the remedy, for an image of this name."""
         if self.kind == "program" and basename(self.name) in _SHELLS:
-            return 'the base has no shell: packages = ["dash"] in [tool.lockstitch.base]'
+            shell = "bash" if basename(self.name) == "bash" else "dash"
+            return f'the base has no shell: packages = ["{shell}"] in [tool.lockstitch.base]'
         name = distribution_of(self.name) if self.kind == "module" else self.name
         table = f"[tool.lockstitch.images.{image}]"
         package = sonames.guessed(self.name) if self.kind == "library" else ""
@@ -243,10 +245,15 @@ def lacks(output: str, read: Sequence[Sequence[str]] = ()) -> list[Lack]:
     seen = [
         (at, Lack(kind="program", name=lack.name))
         if lack.kind == "file"
-        and ("_execute_child" in output[max(0, at - _FRAME) : at] or lack.name.startswith("/bin/"))
+        and (
+            "child_exception_type" in output[max(0, at - _FRAME) : at]
+            or lack.name.startswith("/bin/")
+        )
         else (at, lack)
         for at, lack in seen
     ]
+    programs = {lack.name for _, lack in seen if lack.kind == "program"}
+    seen = [(at, each) for at, each in seen if each.kind != "file" or each.name not in programs]
     for match in _ARGUMENTS.finditer(output):
         seen.append((match.start(), Lack(kind="argument", name=match[match.lastgroup or 0])))
     for match in _DENIED.finditer(output):

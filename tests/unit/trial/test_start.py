@@ -161,6 +161,23 @@ def test_a_variable_is_named_where_its_absence_is_told_in_other_words(store: Sto
         assert [(lack.kind, lack.name) for lack in verdict.lacks] == [("variable", "SERVICE_URL")]
 
 
+def test_what_a_script_that_is_there_is_started_with_is_named(store: Store) -> None:
+    name = "app/.venv/bin/spark-submit"
+    made = image()
+    made = dataclasses.replace(
+        made, layers=(*made.layers, Plain({name: b"#!/usr/bin/env bash\nexec java\n"}))
+    )
+    told = (
+        f"    raise child_exception_type(n)\nError: [Errno 2] No such file or directory: '/{name}'"
+    )
+    config = dataclasses.replace(made.config, command=("sh", "-c", 'echo "$0"; exit 1', told))
+    table = ImageSpec(name="x", command=config.command)
+    verdict = start(Trial(spec=table, config=config, root=unpacked(made, store), seconds=20))
+    assert [each.line("x") for each in verdict.lacks] == [
+        'the base has no shell: packages = ["bash"] in [tool.lockstitch.base]'
+    ]
+
+
 def test_all_folders_that_it_wants_are_named_at_once(store: Store) -> None:
     verdict = run(store, "mkdir logs && mkdir -p models/x && echo 1 >models/x/m")
     assert (verdict.outcome, verdict.writes) == ("failed", ("logs", "models"))

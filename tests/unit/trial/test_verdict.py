@@ -94,6 +94,10 @@ from lockstitch.trial.verdict import Lack, folders_written, gives_up, lacks
             "google.auth.exceptions.DefaultCredentialsError: Your default credentials…",
             *("account", "Google Cloud"),
         ),
+        (
+            "FileNotFoundError: No such file or directory (os error 2): \ndata/raw/rows.csv\n",
+            *("file", "data/raw/rows.csv"),
+        ),
         ("OSError: Could not find kaggle.json. Make sure it's in /root\n", "account", "Kaggle"),
         (
             "StreamlitSecretNotFoundError: No secrets found. Valid paths for a secrets.toml file\n",
@@ -113,7 +117,8 @@ def test_a_program_that_subprocess_does_not_find_is_no_file() -> None:
         "    raise child_exception_type(errno_num, err_msg, err_filename)\n"
         "FileNotFoundError: [Errno 2] No such file or directory: 'sudo'\n"
     )
-    assert lacks(text) == [Lack(kind="program", name="sudo")]
+    told = "Error: [Errno 2] No such file or directory: 'sudo'\n"
+    assert lacks(told + text) == [Lack(kind="program", name="sudo")]
     warned = (
         "UserWarning: Could not find the number of physical cores for the following reason:\n"
         "[Errno 2] No such file or directory: 'cat'\nReturning the number of logical cores\n"

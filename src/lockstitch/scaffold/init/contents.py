@@ -478,27 +478,30 @@ class _Reader:
         text = self._repo.text(name) if name.endswith(_SETTINGS) else None
         if text is None or len(text) > _MOST_SETTINGS:
             return
+        here = self._program.workdir
         for line, word in values_of(text):
-            path = posixpath.normpath(word)
+            inside = posixpath.normpath(posixpath.join(here, word))
+            path = inside if self._there(inside) else posixpath.normpath(word)
+            below = [n for n in self._names if n.endswith(f"/{path}")] if "/" in path else []
             if path in self._set and path not in self._wanted and not path.endswith(".py"):
                 self._wanted[path] = f"{name}:{line}"
             elif self._is_folder(path) and "/" in word and not self._is_code(path):
-                for each in self._names:
-                    if each.startswith(f"{path}/"):
-                        self._wanted.setdefault(each, f"{name}:{line}")
+                self._folder(path, f"{name}:{line}")
+            elif len(below) == 1:  # in a folder that another line names
+                self._wanted.setdefault(below[0], f"{name}:{line}")
             elif _is_file_name(path) and "/" in path and not path.startswith(("/", "..")):
-                folder = posixpath.dirname(path)
+                folder = posixpath.dirname(inside)
                 if is_model(path) and self._program.stays:
-                    self._contents.absent.setdefault(path, f"{name}:{line}")
+                    self._contents.absent.setdefault(inside, f"{name}:{line}")
                 elif not self._is_folder(folder) or folder in _OUTPUTS:
                     self._output(folder, f"{name}:{line}")
-                    self._contents.written.append(path)
+                    self._contents.written.append(inside)
         runs = _RUN_FOLDER.finditer(text) if re.search(r"(?m)^hydra:", text) else ()
         for match in (*_WRITTEN.finditer(text), *runs):
             value = match[1].removeprefix("./").rstrip("/")
             if not posixpath.splitext(value)[1] and value not in {"true", "false", "null"}:
                 line = 1 + text[: match.start(1)].count("\n")
-                self._output(value, f"{name}:{line}")
+                self._output(posixpath.join(here, value), f"{name}:{line}")
 
     def _is_code(self, path: str) -> bool:
         return any(n.startswith(f"{path}/") for n in self._found.codes)

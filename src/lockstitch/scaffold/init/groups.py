@@ -132,7 +132,7 @@ def proposed(facts: Facts, found: Found, programs: Sequence[Program]) -> Iterato
     users = Users(found, programs)
     packages = _locked(facts)
     listed = tables.dependencies(facts)
-    idle = [name for name in map(of_requirement, listed) if name in _IDLE]
+    idle = [name for name in dict.fromkeys(map(of_requirement, listed)) if name in _IDLE]
     for image, names in (
         ("", users.unused(idle)),
         *((p.image, users.alone(p.image, _candidates(p, listed))) for p in programs),

@@ -36,6 +36,8 @@ def complete(facts: Facts, known: Found) -> list[Contents]:
     for contents in complete:
         if contents.program.stays:
             _await(known, contents, [image for image in complete if not image.program.stays])
+        else:
+            _pull(known, contents)
     return sorted(complete, key=lambda image: image.program.image != "train")
 
 
@@ -122,6 +124,29 @@ def _say_elsewhere(server: Contents, name: str, jobs: Sequence[Contents]) -> Non
                 return
 
 
+def _pull(known: Found, job: Contents) -> None:
+    """Include what a script reads and DVC keeps: `build` says how to get it."""
+    programs = (job.program, *job.program.before)
+    listed = {n: p.reason for p in programs for n in p.reads if not _is_there(known, n)}
+    for name, where in {**listed, **job.absent}.items():
+        if not _pointer(known, name):
+            continue
+        job.absent.pop(name, None)
+        job.include = without_parts([*job.include, name])
+        job.reasons.append(f"{where}: `{name}`, which DVC keeps")
+        job.notes.append(
+            f"image `{job.program.image}` includes `{name}`, which DVC keeps: "
+            f"dvc pull {_pointer(known, name)}"
+        )
+
+
+def _pointer(known: Found, name: str) -> str:
+    """Return the file that names a file or a folder of it to DVC, empty where none does."""
+    parts = name.split("/")
+    pointers = (f"{'/'.join(parts[:n])}.dvc" for n in range(len(parts), 0, -1))
+    return next((pointer for pointer in pointers if known.repo.exists(pointer)), "")
+
+
 def _writes(contents: Contents, name: str) -> bool:
     return _makes(contents, name) or (_fills(contents, name) and is_model(name))
 
@@ -176,9 +201,9 @@ class _Chain:
             chain: list[Contents] = []
             for needed in self._missing(maker):
                 earlier = self._makers(needed, [*waiting, maker])
-                if earlier is None:
+                if earlier is None and not _pointer(self._known, needed):
                     break
-                chain += [step for step in earlier if step not in chain]
+                chain += [step for step in earlier or [] if step not in chain]
             else:
                 return [*chain, maker]
         return None

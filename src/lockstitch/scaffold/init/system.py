@@ -50,6 +50,9 @@ def packages(
     for reason, names in left.items():
         shown = ", ".join(f"`{name}`" for name in names)
         notes.append(f"left out: {shown} ({next(iter(names.values()))}): {reason}")
+    for name, lacked in _table()["foreign"].items():
+        if name in declared:
+            notes.append(f"`{name}` starts {lacked}: {_table()['refused']['note']}")
     if wanted:
         shown = ", ".join(f"`{name}` ({place})" for name, place in sorted(wanted.items()))
         notes.append(f"packages of the system: {shown}")

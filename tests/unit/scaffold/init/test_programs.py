@@ -362,6 +362,43 @@ def test_a_training_starts_where_the_server_looks_for_what_it_writes(tmp_path: P
     assert f"{told}: lockstitch run train, then lockstitch build" in notes
 
 
+def test_what_dvc_keeps_is_included_for_what_runs_before(tmp_path: Path) -> None:
+    """`build` says how to get it, and after that nothing is left to do."""
+    stages = (
+        "stages:\n  clean:\n    cmd: python clean.py\n    deps: [d/x.csv]\n"
+        "    outs: [d/clean/x.csv]\n"
+    )
+    texts = {"train.py": READS, "clean.py": MAKES, "d/x.csv.dvc": "outs: []\n", "dvc.yaml": stages}
+    images, notes = planned(tmp_path, texts)
+    assert images["train"]["before"] == ["python clean.py"]
+    assert "d/x.csv" in images["train"]["include"]
+    told = "image `train` includes `d/x.csv`, which DVC keeps: dvc pull d/x.csv.dvc"
+    assert told in notes
+    assert not [note for note in notes if note.startswith("left out")]
+
+
+def test_files_of_settings_are_found_in_the_folder_that_the_program_starts_in(
+    tmp_path: Path,
+) -> None:
+    run = "import yaml\nif __name__ == '__main__':\n    yaml.safe_load(open('conf/a.yml'))\n"
+    texts = {
+        "part/src/run.py": run,
+        "part/conf/a.yml": "root: ./data\nrows: raw/rows.csv\nlogs_dir: runs\nmodel: out/m.pkl\n",
+        "part/data/raw/rows.csv": "1\n",
+    }
+    images, _ = planned(tmp_path, texts)
+    (image,) = images.values()
+    assert image["workdir"] == "part"
+    assert image["include"] == ["part/**/*.py", "part/conf/**", "part/data/**"]
+    assert image["outputs"] == ["part/out", "part/runs"]
+
+
+def test_a_package_that_starts_java_is_said(tmp_path: Path) -> None:
+    _, notes = planned(tmp_path, {"main.py": "import pyspark\n", "requirements.txt": "pyspark\n"})
+    (note,) = [each for each in notes if "Java" in each]
+    assert note.startswith("`pyspark` starts Java: needs its maintainer scripts")
+
+
 def test_a_server_waits_for_no_training(tmp_path: Path) -> None:
     api = "from fastapi import FastAPI\nimport joblib\napp = FastAPI()\njoblib.load('m/m.pkl')\n"
     train = "import joblib\nif __name__ == '__main__':\n    joblib.dump(1, 'm/m.pkl')\n"
