@@ -201,7 +201,7 @@ class _Chain:
             chain: list[Contents] = []
             for needed in self._missing(maker):
                 earlier = self._makers(needed, [*waiting, maker])
-                if earlier is None and not _pointer(self._known, needed):
+                if earlier is None and not _pointer(self._found, needed):
                     break
                 chain += [step for step in earlier or [] if step not in chain]
             else:
