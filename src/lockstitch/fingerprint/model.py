@@ -177,10 +177,7 @@ def _table(value: object) -> dict[str, Any]:
 
 
 def of_text(text: str, source: str) -> Fingerprint:
-    """Return the fingerprint in a JSON text.
-
-    Raises LockstitchError with every problem.
-    """
+    """Return the fingerprint in a JSON text; raises LockstitchError with every problem."""
     return of_document(parsed(text, source), source)
 
 

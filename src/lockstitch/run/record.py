@@ -124,19 +124,13 @@ def is_record(document: Mapping[str, Any]) -> bool:
 
 
 def read(path: Path) -> RunRecord:
-    """Return the run record in a file.
-
-    Raises LockstitchError with every problem.
-    """
+    """Return the run record in a file; raises LockstitchError with every problem."""
     name = path.name
     return of_document(model.parsed(files.read_text(path), name), name)
 
 
 def of_document(document: dict[str, Any], source: str) -> RunRecord:
-    """Return the run record of a JSON object.
-
-    Raises LockstitchError with every problem.
-    """
+    """Return the run record of a JSON object; raises LockstitchError with every problem."""
     problems: list[LockstitchError] = []
     top = Table(document, "", problems)
     if top.number("schema", least=1, most=10**6) != _SCHEMA or not is_record(document):

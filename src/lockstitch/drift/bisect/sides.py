@@ -128,10 +128,7 @@ class Ends:
 
 
 def setting(text: str) -> Setting:
-    """Return the setting `NAME=A,B`.
-
-    Raises UsageError when the text has another form.
-    """
+    """Return the setting `NAME=A,B`; raises UsageError when the text has another form."""
     match = re.fullmatch(r"([A-Za-z_][A-Za-z0-9_]*)=([^,]*),([^,]*)", text)
     if not match or match[2] == match[3]:
         message = f"--setting is `{text:.80}`, not NAME=A,B with two values"
