@@ -20,7 +20,6 @@ from lockstitch.values import frozen
 
 _SECRETS = (".env", ".env.*")
 _ALIKE = 0.85  # of two names of which one may be meant for the other
-_USED = 60.0  # seconds in which a use more does not count
 USE_LOCK = "use.lock"  # in a folder of tools: held by the programs that run from it
 _SILENCE, _LOOK = 1.0, 0.02  # seconds that a lock is waited for before somebody is told; a look
 SKIPPED_FILES = ("*.pyc", "*.pyo", ".DS_Store", *_SECRETS, "*.lockstitch-tmp")
@@ -175,7 +174,7 @@ class UseLock:
 def use(path: Path) -> None:
     """Set the mtime of a file or folder of a cache to now, by which the least used is known."""
     with contextlib.suppress(OSError):
-        if clock.now() - path.lstat().st_mtime > _USED:
+        if clock.now() - path.lstat().st_mtime > 60.0:  # seconds in which a use more does not count
             os.utime(path, follow_symlinks=False)
 
 

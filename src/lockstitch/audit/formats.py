@@ -15,7 +15,6 @@ from lockstitch.table import counted
 
 _SHOWN = 5  # findings of one rule in one file; of more, the lines are named
 _NOTES = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.HINT: "note"}
-_JSON_SCHEMA = 1  # docs/reference/check.md describes it
 
 
 # --- text
@@ -102,7 +101,7 @@ def printable(text: str) -> str:
 
 def _json(report: Report) -> str:
     document = {
-        "schema": _JSON_SCHEMA,
+        "schema": 1,  # docs/reference/check.md describes it
         "findings": [
             {
                 "code": finding.code,

@@ -96,7 +96,6 @@ examples:
   lockstitch lock && lockstitch build
 """
 _HELP = {"-h", "--help"}
-_WRONG_USE = 2
 
 
 _PLACES = {
@@ -272,7 +271,7 @@ def _refuse(message: str, word: str, group: str = "") -> "NoReturn":
     print(f"usage: {usage}", file=sys.stderr)
     hint = f"did you mean `lockstitch {by_word[near[0]]}`?" if near else f"lockstitch help {group}"
     _complain(message, hint.strip())
-    raise SystemExit(_WRONG_USE)
+    raise SystemExit(2)
 
 
 def _program_words(words: Sequence[str], module: "Module") -> int:

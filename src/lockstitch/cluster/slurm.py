@@ -17,7 +17,6 @@ from lockstitch.webpage import plain
 
 _HINT = "run it where Slurm's programs are: on a login node"
 _POLL = 1.0  # seconds between two looks at a job
-_SAY = 10.0  # seconds between two lines about a job that waits
 _WAITING = {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT"}
 _GOING = {*_WAITING, "RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT"}
 _SIGNALLED = 128
@@ -162,7 +161,7 @@ def follow(job: Job, number: str, show: Callable[[str], object], patience: float
                 message = f"job {number} was cancelled: it waited {patience:g} s for: {reason}"
                 hint = f"sinfo shows what is free; or ask for less in targets.{job.target.name}"
                 raise LockstitchError(message, hint=hint)
-            if now - told >= _SAY:
+            if now - told >= 10.0:  # seconds between two lines about a job that waits
                 say(f"job {number} waits ({reason}), {now - began:.0f} s")
                 told = now
         clock.sleep(_POLL)

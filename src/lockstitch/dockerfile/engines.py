@@ -21,7 +21,6 @@ RUNNERS = ("docker", "podman")
 BUILDERS = ("docker", "podman", "buildah")
 _MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 _HEX = 64
-_TAIL = 20  # lines of a failed build that are shown
 
 
 @frozen
@@ -178,7 +177,7 @@ def build(engine: Engine, recipe: Recipe, line: Callable[[str], object]) -> str:
     words = [str(engine.program), "build", "--file", recipe.dockerfile, "--tag", recipe.tag]
     if engine.name != "docker":
         words += ["--format", "docker"]  # the OCI format has no HEALTHCHECK
-    last: deque[str] = deque(maxlen=_TAIL)
+    last: deque[str] = deque(maxlen=20)  # lines of a failed build that are shown
 
     def seen(text: str) -> None:
         last.append(text)

@@ -23,7 +23,6 @@ _NAMES: Final = {"cpu": "the CPU", "rocm": "ROCm", "xpu": "XPU", "cuda": "CUDA",
 _LOADED: Final = Path("/proc/driver/nvidia/version")
 _SMI: Final = "nvidia-smi"
 _VERSION: Final = regex(r"Module(?: for \S+)?\s+(\d+(?:\.\d+)+)")
-_SHOWN = 4  # packages that a message names
 
 Sizes = Callable[[Sequence[LockedWheel]], Mapping[Digest, int]]  # of files whose bytes are known
 
@@ -154,7 +153,7 @@ def _listed(project: Project, prepared: Prepared, packages: Sequence[LockedWheel
     """Return the names of packages, each with what requires it."""
     owners = _owners(project, prepared)
     texts = []
-    for package in packages[:_SHOWN]:
+    for package in packages[:4]:  # packages that a message names
         by = f", for {', '.join(names)}" if (names := owners(package)) else ""
         texts.append(f"{package.name} {package.version}{by}")
     more = len(packages) - len(texts)

@@ -23,7 +23,6 @@ from lockstitch.values import fields_of, frozen
 _FORM = 1  # of records
 _KIND = "files"
 _MINOR = "0"  # stands for the image's version of Python in recorded paths
-_SHOWN = 3  # paths that a warning names
 _EXTRA = regex(r"\bextra\b")
 
 
@@ -70,7 +69,7 @@ class Collision:
 
     def __str__(self) -> str:
         """Return it as one sentence."""
-        shown = first_of([f"`{path}`" for path in self.paths], _SHOWN)
+        shown = first_of([f"`{path}`" for path in self.paths], 3)  # paths that a warning names
         count = f"{len(self.paths)} files" if len(self.paths) > 1 else "a file"
         return (
             f"`{self.winner}` and `{self.loser}` both have {count} with other bytes, and the image "

@@ -19,7 +19,6 @@ from lockstitch.python.model import ImageSpec, Project
 from lockstitch.python.names import modules_named
 from lockstitch.store import Store
 
-_PARALLEL = 8
 _PLACES = ("src", "", "lib", "python")  # of a project's packages
 
 
@@ -74,7 +73,7 @@ def _check(
     missing = [wheel for wheel, modules in known.items() if modules is None]
     if not certain and (missing or not is_new):
         return
-    threads.run(missing, lambda wheel: _read(wheel, store, fetcher), parallel=_PARALLEL)
+    threads.run(missing, lambda wheel: _read(wheel, store, fetcher), parallel=8)
     read = [remembered(wheel.digest, store) for wheel in wheels]
     if None not in read:
         start.check([*filter(None, read)], store)

@@ -20,7 +20,6 @@ _KIND = "startup"
 _CUSTOM = frozenset({"sitecustomize.py", "usercustomize.py"})
 _LARGEST = 1 << 20  # bytes of a .pth file that is read
 _WIDEST = 100  # characters of a line that are shown
-_PARALLEL = 8
 
 Wheels = Mapping[str, Mapping[Digest, str]]  # a package's name -> where its wheels are
 
@@ -60,7 +59,7 @@ def new(before: Wheels, after: Wheels, store: Store, fetcher: Fetcher) -> dict[s
             if known(digest, store) is None and url.startswith(("http://", "https://")):
                 _remember(digest, _lines(cast("IO[bytes]", fetcher.open(url))), store)
 
-    threads.run([*places.items()], read, parallel=_PARALLEL)
+    threads.run([*places.items()], read, parallel=8)
     return between(
         {name: [*before.get(name, {})] for name in changed},
         {name: [*after[name]] for name in changed},

@@ -26,7 +26,6 @@ from lockstitch.values import frozen
 
 _PARALLEL = 8
 _REFUSED = frozenset({401, 403})
-_PARTIAL = 206
 _RANGE = regex(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15})")
 _END = 64 << 10  # bytes: the zip directory of nine wheels in ten
 _REDIRECTS = 5
@@ -114,7 +113,7 @@ class Fetcher:
         try:
             with self._ask(url, shown(url), {"Range": f"bytes={wanted}"}) as answer:
                 match = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
-                if answer.status != _PARTIAL or match is None:
+                if answer.status != 206 or match is None:
                     raise LockstitchError(f"`{shown(url)}` is given as a whole only")
                 first, last, size = (int(number) for number in match.groups())
                 data = answer.read(last - first + 1)

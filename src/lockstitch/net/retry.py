@@ -19,7 +19,6 @@ from lockstitch.store import Store
 RETRIED = frozenset({408, 425, 429, 499, 500, 502, 503, 504, 522})  # statuses
 FORWARD = 1 << 20  # bytes after which a broken connection counts as a first failure again
 _TRIES = 5
-_LONGEST_WAIT = 60  # seconds
 _PARTIAL, _NO_MORE = 206, 416
 _CHUNK = 1 << 18
 
@@ -65,7 +64,7 @@ class Retry:
         wait = failure.wait
         if wait is None:
             wait = self._first_wait * 2 ** (number - 1) * random.uniform(0.8, 1.2)  # noqa: S311 -- jitter
-        clock.sleep(min(wait, _LONGEST_WAIT))
+        clock.sleep(min(wait, 60))  # seconds
 
     def body(
         self, ask: Ask, received: Hasher, size: int | None, broken: Callable[[str], LockstitchError]

@@ -107,12 +107,11 @@ class _Watch:
                         self._ended.add(key)
                         del self._until[key]
                         with contextlib.suppress(OSError):
-                            sock.shutdown(_BOTH_WAYS)
+                            sock.shutdown(2)  # SHUT_RDWR
                 self._wake.wait(_TICK)
 
 
 _TICK = 0.5  # seconds
-_BOTH_WAYS = 2  # SHUT_RDWR
 _TOO_SLOW = "it is too slow"
 _WATCH = _Watch()
 

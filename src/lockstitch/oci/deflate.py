@@ -27,9 +27,7 @@ from lockstitch.values import positional
 # All of these decide bytes, and stand in deflate.c too.
 _WINDOW = 32768
 _NEAR = 4096  # a match of three bytes from further away costs more than three literals
-_DEPTH = 16  # candidates for a match
 _LONGEST = 258
-_LAZY = 32  # a match of this length is taken, whatever the next byte would give
 _SEGMENT = 4096  # tokens that stay in one block
 _MOST = 65536  # tokens in one block
 _STEP = 1 << 19  # positions that are searched at once, which shows in nothing but memory
@@ -188,7 +186,7 @@ def _tokens(data: bytes) -> "array[int]":
     while at < size:
         back, known, token = backs[at], pending >> 16, 0
         if 0 < back <= _WINDOW:
-            if known < _LAZY:
+            if known < 32:  # a match of this length is taken, whatever the next byte would give
                 token = _longest(data, backs, at, max(known, 3))
         elif back and not pending:
             token = 3 << 16 | back - _WINDOW
@@ -212,7 +210,7 @@ def _longest(data: bytes, backs: "array[int]", at: int, length: int) -> int:
     if length >= most:
         return 0
     start, distance, last = at, 0, data[at + length]
-    for _ in range(_DEPTH):
+    for _ in range(16):  # candidates for a match
         back = backs[start]
         start -= back
         distance += back

@@ -44,7 +44,6 @@ _MOST_ENDS = 100  # reads behind the end of an archive
 _MAGIC = {b"\x1f\x8b": GZIP, b"\x28\xb5": ZSTD}
 # What tarfile and zlib raise over bytes that are no layer; of numbers in a header OverflowError.
 DAMAGE = (tarfile.TarError, zlib.error, EOFError, ValueError, OverflowError, RecursionError)
-_LINKS = 40  # symlinks on the way to one file, as the kernel allows
 _MOST = 4_000_000  # paths
 _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
@@ -173,7 +172,7 @@ class RootFs(Generic[T]):
             node = self._nodes.get("/".join([*real, part]))
             if node is not None and node.kind is Kind.SYMLINK:
                 links += 1
-                if links > _LINKS:
+                if links > 40:  # symlinks on the way to one file, as the kernel allows
                     return None
                 real = [] if node.target.startswith("/") else real
                 waiting += reversed(node.target.split("/"))

@@ -15,7 +15,6 @@ from lockstitch.oci.rootfs import entries
 from lockstitch.values import frozen, positional
 
 _MOST = 50  # differences of one layer that are listed
-_AROUND = 8  # bytes shown from the first that differs
 _KEPT = 64 << 20  # bytes of one layer's entries that are held to be compared
 
 
@@ -173,7 +172,7 @@ def _first_difference(one: bytes, other: bytes) -> int:
 
 
 def _shown(data: bytes, at: int) -> str:
-    return data[at : at + _AROUND].hex(" ") or "the end"
+    return data[at : at + 8].hex(" ") or "the end"  # bytes shown from the first that differs
 
 
 def _config(path: str, one: object, other: object) -> Iterator[ImageDifference]:

@@ -12,7 +12,6 @@ import warnings
 
 from lockstitch.patterns import regex
 
-_DEEPEST = 20  # strings in strings
 _TOKEN = regex(
     r"""(?P<comment>\#[^\n]*)
     |(?P<string>(?P<prefix>[rRbBuUfFtT]{0,2})(?P<quote>'''|\"""|'|\"))
@@ -249,7 +248,7 @@ class _Reader:
         return shown, ast.FormattedValue(value, letter, spec), place + 1
 
     def _expression(self, code: str, lines: int) -> ast.expr:
-        if self.depth >= _DEEPEST:
+        if self.depth >= 20:  # strings in strings
             raise SyntaxError("strings in strings, too deep")
         if not code.strip():
             raise SyntaxError("a field without an expression")

@@ -14,8 +14,6 @@ from lockstitch.report.treemap import Group, Item
 from lockstitch.store import Store
 from lockstitch.values import field, frozen
 
-_SMALL = 0.002  # of an image: smaller packages are one rectangle
-
 
 @frozen
 class Sized:
@@ -67,7 +65,7 @@ class Sized:
 
     def groups(self) -> list[Group]:
         """Return the boxes of a treemap: layers, and packages in them."""
-        least = self.unpacked * _SMALL
+        least = self.unpacked * 0.002  # of an image: smaller packages are one rectangle
         groups = []
         for title, packed, packages in self.layers:
             items = [self._item(n, size) for n, size in packages.items() if size >= least]

@@ -9,7 +9,6 @@ from lockstitch.values import frozen, positional
 
 WIDTH, HEIGHT = 1000, 560
 _HEAD = 22.0  # of a group's title
-_LETTER = 7.2  # width of a letter of 12 px
 # White text on each has the contrast that WCAG AA asks for, 4.5 to 1.
 COLOURS = {"base": "#4a5568", "package": "#1f5fa8", "own code": "#8a4708", "data": "#256d3e"}
 
@@ -141,7 +140,7 @@ def _group(group: Group, place: Rectangle, rank: int) -> Iterator[Box]:
 
 def _fitting(lines: Sequence[str], place: Rectangle) -> tuple[str, ...]:
     """Return lines cut to the width of a place; none where three letters do not fit."""
-    most = int((place.width - 8) / _LETTER)
+    most = int((place.width - 8) / 7.2)  # width of a letter of 12 px
     if most < 3:  # less says nothing
         return ()
     return tuple(line if len(line) <= most else f"{line[: most - 1]}…" for line in lines)

@@ -40,7 +40,6 @@ _PRIVATE = re.compile(
     r"|HOSTNAME|VIRTUAL_ENV|PYTHON\w*|LOCKSTITCH_\w*|MLFLOW_\w*|AWS_\w*)$"
 )
 _KEYS = (".pem", ".key", ".p12", ".pfx")
-_WIDEST = 200  # characters of a variable that is recorded
 
 Run = Callable[[Command], int]
 State = Mapping[str, tuple[int, int]]
@@ -276,7 +275,7 @@ def _asked(names: Sequence[str], env: Mapping[str, str]) -> dict[str, str]:
         for name in names
         if name in env
         and not _PRIVATE.search(name)
-        and len(env[name]) <= _WIDEST
+        and len(env[name]) <= 200  # characters of a variable that is recorded
         and env[name].isprintable()
         and not secret_text.find(env[name], "variable")
     }

@@ -33,8 +33,6 @@ IMAGES = {name: f"LOCKSTITCH_{name.upper()}_IMAGE" for name in PORT}
 _PATIENCE = {"mlflow": 150}  # seconds until a check that fails counts; it makes its tables first
 _DATA = PurePosixPath("/app/data")
 _ALL = "0.0.0.0"  # noqa: S104 -- of the containers' own network; published on 127.0.0.1 alone
-_UP = 180.0  # seconds until a stack that does not come up is given up
-_LOOK = 0.3
 _RESTARTS = 2  # after which a start cannot work
 _STATE = ("plan.json", "keys.json")
 _LOST = "the volumes were made with other keys: lockstitch stack reset deletes both"
@@ -298,7 +296,7 @@ class Compose:
         return [*words, *([service] if service else [])]
 
     def _wait(self, note: Callable[[str], None]) -> None:
-        until = clock.monotonic() + _UP
+        until = clock.monotonic() + 180.0  # seconds until a stack that does not come up is given up
         wanted = (2 if self.project.stack.endpoint else 3) + len(self.project.stack.services)
         while True:
             services = self.status()
@@ -313,7 +311,7 @@ class Compose:
             ]
             if failed or clock.monotonic() > until or len(services) < wanted:
                 raise self._failure(services, failed or waits)
-            clock.sleep(_LOOK)
+            clock.sleep(0.3)
 
     def _failure(self, services: Mapping[str, Any], names: Sequence[str]) -> LockstitchError:
         if not names:

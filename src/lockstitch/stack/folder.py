@@ -14,9 +14,7 @@ from lockstitch.stack.machine import identity
 from lockstitch.values import frozen
 
 LOW = 64_000_000  # bytes free below which nothing is promised: PostgreSQL's log grows by 16 MB
-_PRIVATE = 0o600
 _LATER = ("mlflow", "session")  # keys that a folder of an older lockstitch lacks
-_LOOK = 0.2  # seconds between two looks at a log
 _MOST = 1 << 20  # bytes of a log's end that are read for its last lines
 
 
@@ -87,7 +85,7 @@ class Folder:
         kept = self.read(self.keys_file) if self.keys_file.exists() else fresh
         if kept.keys() >= fresh.keys() and not kept.keys() >= later.keys():
             kept = later | kept
-            self.write(self.keys_file, kept, mode=_PRIVATE)
+            self.write(self.keys_file, kept, mode=0o600)
         try:
             return Keys(**{**kept, "signing": tuple(kept["signing"])})
         except (KeyError, TypeError) as error:
@@ -145,7 +143,7 @@ def log_lines(logs: Mapping[str, Path], count: int, *, follow: bool) -> Iterator
             data, places[name] = _new(log, places[name])
             *whole, rest[name] = (rest[name] + data).split(b"\n")
             yield from ((name, line.decode(errors="replace")) for line in whole)
-        clock.sleep(_LOOK)
+        clock.sleep(0.2)  # seconds between two looks at a log
 
 
 def _last(log: Path, count: int) -> tuple[list[str], int]:

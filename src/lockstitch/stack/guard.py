@@ -10,8 +10,6 @@ import os
 import sys
 from pathlib import Path
 
-_NEW_USER = 0x10000000  # CLONE_NEWUSER of <sched.h>
-_PARENT_DEATH = 1  # PR_SET_PDEATHSIG of <linux/prctl.h>
 _NOBODY = 65534
 
 
@@ -27,7 +25,7 @@ def main(words: list[str]) -> None:
         os.setuid(int(uid))
     if sys.platform == "linux":
         # After the change of user, which clears it; it stays over exec.
-        ctypes.CDLL(None).prctl(_PARENT_DEATH, int(number), 0, 0, 0)
+        ctypes.CDLL(None).prctl(1, int(number), 0, 0, 0)  # PR_SET_PDEATHSIG of <linux/prctl.h>
         if os.getppid() != int(parent):
             sys.exit("the supervisor has ended")
     os.execvp(program[0], program)  # noqa: S606 -- an argument list, no shell
@@ -35,7 +33,7 @@ def main(words: list[str]) -> None:
 
 def _enter_namespace() -> None:
     uid, gid = os.getuid(), os.getgid()
-    if ctypes.CDLL(None, use_errno=True).unshare(_NEW_USER) != 0:
+    if ctypes.CDLL(None, use_errno=True).unshare(0x10000000) != 0:  # CLONE_NEWUSER of <sched.h>
         sys.exit(f"no user namespace: {os.strerror(ctypes.get_errno())}")
     for name, text in (
         ("setgroups", "deny"),

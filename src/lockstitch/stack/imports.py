@@ -34,7 +34,6 @@ _NUMBER = re.compile(r"-?[0-9]{1,18}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\\]")
 _NOT_RUNS = {"datasets", "models", "tags", "traces"}  # of an experiment's folder
 _TEXT = 100_000  # bytes of a parameter, a tag, a meta.yaml; MLflow allows 8,000 characters
-_POINTS = 50_000_000  # bytes of the points of one metric
 _FILES = 100_000  # of a run's artifacts, and names in any other folder
 _NESTED = 500
 _STATUS = {3: "FINISHED", 4: "FAILED", 5: "KILLED"}  # 1 and 2 have not ended
@@ -291,7 +290,7 @@ def _points(folder: Path) -> tuple[Point, ...]:
     """Return the points of all metrics as they were logged, each once."""
     points: dict[Point, None] = {}
     for name, path in _files(folder):
-        for line in _text(path, _POINTS).splitlines():
+        for line in _text(path, 50_000_000).splitlines():  # bytes of the points of one metric
             words = [*line.split(" "), "0"]
             try:
                 value = float(words[1])

@@ -20,7 +20,6 @@ from lockstitch.stack.machine import end_group, identity
 from lockstitch.stack.service import Launch, Service, guarded, parts_of
 from lockstitch.values import frozen, replace
 
-_LOG_SIZE = 5_000_000  # bytes after which a log is moved to NAME.log.1
 _LOGS = 3  # older logs that are kept
 _TICK = 0.2  # seconds between two looks at logs and signals
 
@@ -228,7 +227,7 @@ class Supervisor:
         folder: Folder,
         services: Sequence[Service],
         patience: Patience,
-        log_size: int = _LOG_SIZE,
+        log_size: int = 5_000_000,  # bytes after which a log is moved to NAME.log.1
     ) -> None:
         self._folder = folder
         self._log_size = log_size

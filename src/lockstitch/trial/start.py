@@ -30,9 +30,6 @@ _DENIALS = ("Permission denied", "Read-only file system", "[Errno 13]", "[Errno 
 # SQLite's words for a folder that it cannot write; what uses it may try again for hours.
 _NO_DATABASE = ("unable to open database file", "attempt to write a readonly database")
 _LONGEST = 1 << 20  # bytes of output that are read
-_SHOWN = 2_000  # bytes of an answer
-_OK = 200
-_BROKEN = 500
 _PATIENCE = 10  # seconds for the first byte of an answer
 _PROC = Path("/proc")
 _FRAME = re.compile(r'File "/app/(?!\.venv/)([^"\n]+\.py)", line')
@@ -146,7 +143,7 @@ def _run(trial: Trial, *, writable: bool) -> tuple[Verdict, list[str]]:
                 answered = _asked(trial, trial.request)
             elif outcome == "answers" and not trial.spec.health:
                 first = _asked(trial, None)
-                answered = first if first.status == _BROKEN else None
+                answered = first if first.status == 500 else None
             code = running.poll()  # None for one that is stopped here
             # What a page says when it is stopped in its middle is no fault of it.
             raised = outcome == "answers" and page.raised(_tail(log))
@@ -293,7 +290,7 @@ def _answers(spec: ImageSpec, left: float) -> bool:
     if not spec.health:
         return _speaks(spec.port, min(left, _PATIENCE))
     with contextlib.suppress(LockstitchError):
-        return ask(f"http://127.0.0.1:{spec.port}{spec.health}")[0] == _OK
+        return ask(f"http://127.0.0.1:{spec.port}{spec.health}")[0] == 200
     return False
 
 
@@ -304,7 +301,7 @@ def _asked(trial: Trial, request: bytes | None) -> Answered:
     began = clock.monotonic()
     try:
         status, body = ask(url, request, patience=trial.seconds)
-        text = body[:_SHOWN].decode("utf-8", "replace")
+        text = body[:2_000].decode("utf-8", "replace")  # bytes of an answer
     except LockstitchError as error:
         status, text = 0, error.message
     return Answered(status=status, seconds=clock.monotonic() - began, body=text)

@@ -32,7 +32,6 @@ _VERSIONED_BY_GIT = regex(
     r"setuptools[-_]scm|hatch-vcs|versioningit|dunamai|dynamic-versioning|vcs-versioning|pbr\b"
 )
 _DATA = (".csv", ".tsv", ".parquet", ".feather", ".npy", ".npz", ".jsonl", ".jpg", ".png", ".zip")
-_MOST_OPENED = 500  # files that are searched for a folder
 _LOCKERS = {
     "requirements-lock.txt": "uv export --format requirements.txt -o requirements-lock.txt",
     "uv.lock": "uv lock",
@@ -313,7 +312,7 @@ def _is_opened(repo: Repository, image: ImageFile, context: Context, folder: str
     texts = [s.instruction.text for s in image.all_steps if s.instruction.name != "COPY"]
     start = f"{context.folder}/" if context.folder else ""
     code = [n for n in repo.names if n.startswith(start) and n.endswith((".py", ".yaml", ".yml"))]
-    texts += [repo.text(name) or "" for name in code[:_MOST_OPENED]]
+    texts += [repo.text(name) or "" for name in code[:500]]  # files that are searched for a folder
     return any(map(wanted.search, texts))
 
 

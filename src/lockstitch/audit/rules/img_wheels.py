@@ -23,7 +23,6 @@ from lockstitch.repository.packaging.wheels import (
 from lockstitch.table import first_of
 from lockstitch.values import replace
 
-_SHOWN = 5
 _GLIBC = regex(r"manylinux_2_(\d{1,4})_")
 _CPU_BASES = frozenset({"python", "debian", "ubuntu", "uv", "alpine", "distroless", "enterprise"})
 # Without a wheel for musl in each release up to the summer of 2026.
@@ -63,7 +62,7 @@ def _machine(built: Built) -> Machine:
 
 
 def _listed(names: list[str]) -> str:
-    return first_of([f"`{name}`" for name in names], _SHOWN)
+    return first_of([f"`{name}`" for name in names], 5)
 
 
 class IMG001(Rule):

@@ -22,7 +22,6 @@ _HOME = regex(
     re.VERBOSE,
 )
 _RUN = regex(r"(?m)^[ \t]*\w+\.run(?:_server)?\(")
-_LONGEST_CALL = 400  # characters
 _DEBUG = regex(r"\bdebug\s*=\s*True\b")
 _EVERYWHERE = regex(r"\bhost\s*=\s*[\"']0\.0\.0\.0")
 _BIG = 500_000  # bytes of a notebook's outputs
@@ -213,7 +212,7 @@ class RUN005(Rule):
         for path, hints in code_hints(repo).items():
             text = repo.text(path) or "" if "serves" in hints and path.endswith(".py") else ""
             for match in _RUN.finditer(text):
-                words = _until_closed(text[match.end() : match.end() + _LONGEST_CALL])
+                words = _until_closed(text[match.end() : match.end() + 400])  # characters
                 if _DEBUG.search(words) and _EVERYWHERE.search(words):
                     line = text.count("\n", 0, match.start()) + 1
                     message = "the debugger runs what anybody types who reaches the port"

@@ -29,7 +29,6 @@ _ASK = "set it in .env"
 _DEFAULT = regex(r"\$\{(\w+):?-([^${}]*)\}")
 _PAUSES = {"interval": "5s", "timeout": "5s", "retries": 10}
 _POSTGRES = frozenset({"postgres", "postgis", "timescaledb", "pgvector"})
-_MODERN_MONGO = 6  # the first without the old shell
 _OFFICIAL = "mlflow/mlflow"
 # What speaks S3 in place of MinIO, under the ports that the others know it by.
 _STORE = "chrislusf/seaweedfs:4.48"
@@ -154,7 +153,7 @@ def _test(service: Service) -> list[str]:
         return ["CMD", "mysqladmin", "ping", "-h", "127.0.0.1"]
     if last == "mariadb":
         return ["CMD", "healthcheck.sh", "--connect", "--innodb_initialized"]
-    if last == "mongo" and image and _major(image.tag) >= _MODERN_MONGO:
+    if last == "mongo" and image and _major(image.tag) >= 6:  # the first without the old shell
         return ["CMD", "mongosh", "--quiet", "--eval", "db.adminCommand('ping')"]
     if last == "seaweedfs" and " -s3" in f" {command}":
         port = _store_port(service)

@@ -33,7 +33,6 @@ OPTIONS = (
     flag("--dry-run", "show the changes, write nothing"),
     COMMON,
 )
-_COMMIT = 12  # characters of a commit that are shown
 
 
 def run(options: argparse.Namespace) -> int:
@@ -74,7 +73,7 @@ def _table(migration: Migration) -> str:
 
 
 def _short(version: str) -> str:
-    return version[:_COMMIT] if is_commit(version) else version
+    return version[:12] if is_commit(version) else version  # characters of a commit that are shown
 
 
 def _say_rest(migration: Migration, *, dry: bool) -> None:

@@ -45,7 +45,6 @@ _ENOUGH = 16  # runs of an end after which its spread counts as known
 _FEW = 3  # a number that has taken so few values is repeated more often
 _COARSE_MORE = 3  # by this many runs
 _MEDIAN = 3  # runs of each mixture in a search after one that repeats contradicted
-_ROWS = 200  # a part of so many rows is a coarse number
 _DIGITS = 3  # and so is one with so few digits after the point
 _SURE = 1000  # chance alone sorts the runs so cleanly once in so many times
 _CONTRADICT = "repeats of one environment contradict each other"
@@ -407,7 +406,7 @@ def _is_coarse(value: float) -> bool:
     """Return whether a number is one of few: of two or three digits, or a part of few rows."""
     if not math.isfinite(value):
         return True
-    part = Fraction(value).limit_denominator(_ROWS)
+    part = Fraction(value).limit_denominator(200)  # a part of so many rows is a coarse number
     digits = len(repr(value).rpartition(".")[2])
     return digits <= _DIGITS or math.isclose(part, value, rel_tol=1e-12)
 

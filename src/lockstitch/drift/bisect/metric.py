@@ -28,7 +28,6 @@ _PASSING = re.compile(
     |Timeout|name\ resolution|name\ or\ service|unreachable|HTTP\ Error\ (?:429|5\d\d)""",
     re.VERBOSE,
 )
-_TAIL = 20  # lines of a failed run that are kept
 # Ctrl-C, SIGTERM, and SIGKILL, with which a system out of memory ends a program.
 _STOPPED = (-2, -9, -15, 130, 137, 143)
 _WIDEST = 160  # characters of a line that is shown
@@ -59,7 +58,7 @@ class MetricSource:
         if done.code != 0:
             lines = (done.stderr.strip() or done.stdout.strip()).splitlines()
             code = f"exit code {done.code}" if done.code > 0 else f"signal {-done.code}"
-            detail = "\n".join(lines[-_TAIL:])
+            detail = "\n".join(lines[-20:])  # lines of a failed run that are kept
             reason = _short(lines[-1]) if lines else code
             passing = done.code in _STOPPED or bool(_PASSING.search(reason))
             return Fails(reason=reason, detail=detail or code, passing=passing)

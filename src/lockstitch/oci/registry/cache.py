@@ -24,7 +24,6 @@ from lockstitch.values import frozen
 ARTIFACT_TYPE = "application/vnd.lockstitch.layer.v1"
 _RECORD_TYPE = "application/vnd.lockstitch.layer.v1+json"
 _KEY = "dev.lockstitch.layer.key"
-_NOT_FOUND = 404
 
 
 @frozen
@@ -101,7 +100,7 @@ class LayerCache:
             manifest = self._target.find(_tag(key))
             return self._read(manifest, key, title) if manifest else None
         except RegistryError as error:
-            if error.status != _NOT_FOUND:
+            if error.status != 404:
                 raise
             return None  # its record is gone
         except (LockstitchError, ValueError, KeyError, TypeError, AttributeError) as error:

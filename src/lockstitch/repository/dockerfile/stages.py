@@ -22,7 +22,6 @@ from lockstitch.values import Problem, field, frozen, replace
 SHELLS = frozenset({"ash", "bash", "dash", "ksh", "sh", "zsh"})
 _RUNS = {"RUN", "CMD", "ENTRYPOINT", "HEALTHCHECK"}
 _SHEBANG = regex(r"#!\s*(\S+)(?:[ \t]+([^\n]*))?")
-_DEEPEST = 3  # a shell in a shell in a shell
 
 
 @frozen
@@ -228,7 +227,7 @@ def _followed(outer: Script, depth: int) -> Script:
     problems, functions = [*outer.problems], outer.functions
     for command in outer.commands:
         commands.append(command)
-        inner = _given(command) if depth < _DEEPEST else None
+        inner = _given(command) if depth < 3 else None  # a shell in a shell in a shell
         if inner is not None:
             inner = _followed(inner, depth + 1)
             deeper = command.depth + 1

@@ -9,7 +9,6 @@ from lockstitch.errors import LockstitchError
 from lockstitch.python.tables import parse_toml
 from lockstitch.values import frozen
 
-_WIDE = 76  # a longer list gets a line for each value
 _ON_TOP = {("project",), ("build-system",)}  # where people look for them
 
 
@@ -183,5 +182,5 @@ def _item(value: Any) -> Any:
         return tomlkit.item(value)
     array = tomlkit.array()
     array.extend(_item(item) for item in value)
-    array.multiline(len(array.as_string()) > _WIDE)
+    array.multiline(len(array.as_string()) > 76)  # a longer list gets a line for each value
     return array

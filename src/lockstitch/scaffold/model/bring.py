@@ -20,7 +20,6 @@ from lockstitch.scaffold.model.project import FOLDER, Service
 from lockstitch.scaffold.model.tracking import SCHEMES, VARIABLE, Remote, Server
 from lockstitch.values import frozen
 
-_PARALLEL = 4
 _SPARE = 64 << 20  # bytes of the disk that a model leaves
 
 
@@ -171,7 +170,7 @@ def _fetch(root: Path, origin: Source, names: Sequence[str], progress: Reporter)
             _write(root / name, origin.chunks(name, room if limit is None else limit))
             task.advance(limit or 0)
 
-        threads.run(names, one, parallel=_PARALLEL)
+        threads.run(names, one, parallel=4)
 
 
 def _write(path: Path, chunks: Iterator[bytes]) -> None:

@@ -23,7 +23,6 @@ READ = (
     *("serving_input_example.json", "input_example.json"),
 )
 LARGEST = 1 << 20  # bytes of each
-_MOST_VALUES = 10_000  # of an example that is made up
 _DEEPEST = 12  # types in each other
 _VERSION = re.compile(r"\d+(?:\.\d+)*(?:[a-z.]+\d+)?")
 _EXAMPLES: Mapping[str, Any] = {
@@ -218,7 +217,7 @@ def _tensor(spec: Mapping[str, Any]) -> Any:
     count = 1
     for size in sizes:
         count *= size
-        if count > _MOST_VALUES:
+        if count > 10_000:  # of an example that is made up
             raise LockstitchError("the tensor of its signature is too large for an example")
     value: Any = _KINDS.get(kind[:1], "a")
     for size in reversed(sizes):

@@ -33,11 +33,9 @@ _LOGIN = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
 _TOKEN = "MLFLOW_TRACKING_TOKEN"  # noqa: S105 -- a variable's name
 _API = "/api/2.0/mlflow"
 _FORMS = "as in models:/churn/3, models:/churn@champion, runs:/RUN/model"
-_PARALLEL = 4  # the workers of a tracking server
 _LARGEST = 8 << 20  # bytes of an answer that is read whole
 _MOST, _DEEPEST = 10_000, 32  # files of a model, and folders in each other
 _NAME = re.compile(r"[^/\\\x00-\x1f\x7f]{1,255}")
-_FIRST_WAIT = 0.5  # seconds
 _REDIRECTS = 5
 _OK, _NOT_FOUND = 200, 404
 _REFUSED = frozenset({401, 403})
@@ -89,8 +87,8 @@ class Server:
             message = f"`{self.address}` is not https: anybody on the way could read the login "
             message += f"from {self._source}"
             raise LockstitchError(message, hint=f"export {VARIABLE}=https://HOST")
-        self._transport = Transport(_PARALLEL)
-        self._retry = Retry(_FIRST_WAIT)
+        self._transport = Transport(4)  # the workers of a tracking server
+        self._retry = Retry(0.5)  # seconds
         # As for indexes: what ~/.netrc knows of a host that wants a login.
         self._credentials = Credentials()
 

@@ -35,7 +35,6 @@ VARIABLES = {
     "PYTHONUNBUFFERED": "1",
     "PYTHONWARNINGS": "ignore",
 }
-_OK = 200
 _SERVER = RUNTIME / "mlflow_server.py"
 _UPGRADE = "--upgrade"  # makes runtime/mlflow_server.py upgrade the tables and not serve
 _HINT = "use the lockstitch that made them, move the folder away, or: lockstitch stack reset"
@@ -98,7 +97,7 @@ class Mlflow:
             status, answer = ask(place, body, login_of(self.parts))
         except LockstitchError as error:
             return error.message
-        return "" if status == _OK else f"HTTP {status}: {answer[:200].decode(errors='replace')}"
+        return "" if status == 200 else f"HTTP {status}: {answer[:200].decode(errors='replace')}"
 
     def well(self) -> str:
         """Return the answer of `ready`: it takes 20 ms."""

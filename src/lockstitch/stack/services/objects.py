@@ -26,7 +26,6 @@ PORTS = {
 }
 # Of Go: 200 MB that are written leave it with 700 MB otherwise, which it keeps.
 MEMORY = {"GOMEMLIMIT": "256MiB"}
-_OK = 200
 SIGNING = (
     "WEED_JWT_SIGNING_KEY",
     "WEED_JWT_SIGNING_READ_KEY",
@@ -108,7 +107,7 @@ class Objects:
             status, _ = ask(presigned("GET", (host, path), login, parts.region, clock.now()))
         except LockstitchError as error:
             return error.message
-        return "" if status == _OK else f"a read of `{path}` is answered with HTTP {status}"
+        return "" if status == 200 else f"a read of `{path}` is answered with HTTP {status}"
 
 
 def sweep(ports: Mapping[str, int]) -> None:
