@@ -170,38 +170,38 @@ class Builder:
         results |= self._make_missing(prepared, layout)
         lacking = self._lacking(prepared)
         images = [
-            assemble.image(each, self._project, self._layers(each, layout)) for each in prepared
+            assemble.image(image, self._project, self._layers(image, layout)) for image in prepared
         ]
-        specs = [each.spec for each in prepared]
+        specs = [image.spec for image in prepared]
         sizes.check_budgets(self._project, list(zip(specs, images, strict=True)))
         if not shallow:
             self._fetch_inherited(prepared, layout)
         built = []
-        for each, stitched, missing in zip(prepared, images, lacking, strict=True):
-            name = assemble.reference(each.spec, stitched.platform, self._project)
+        for ready, stitched, missing in zip(prepared, images, lacking, strict=True):
+            name = assemble.reference(ready.spec, stitched.platform, self._project)
             image = self._in_form(stitched, form)
-            made = [results[layer.key] for layer in each.layers if layer.key in results]
-            notes = tuple(note for result in made for note in result.notes)
-            if bool(made) if shallow else layout.write(image, name, self._store.is_whole):
+            new = [results[layer.key] for layer in ready.layers if layer.key in results]
+            notes = tuple(note for result in new for note in result.notes)
+            if bool(new) if shallow else layout.write(image, name, self._store.is_whole):
                 written.add(name)
             built.append(
                 Built(
                     name=name,
-                    spec=each.spec.name,
-                    prepared=each,
+                    spec=ready.spec.name,
+                    prepared=ready,
                     image=image,
                     fresh=name in written,
-                    made=len(made),
-                    notes=(*each.notes, *notes, *missing),
-                    lasting=(*each.notes, *missing),
-                    plan=each.layers,
+                    made=len(new),
+                    notes=(*ready.notes, *notes, *missing),
+                    lasting=(*ready.notes, *missing),
+                    plan=ready.layers,
                 )
             )
         return built
 
     def sweep(self, built: Sequence[Built]) -> None:
         """Remove from the store what the project's own code was before, once it is built."""
-        plans = {f"{each.name} {each.image.platform}": each.plan for each in built}
+        plans = {f"{image.name} {image.image.platform}": image.plan for image in built}
         self._records.sweep(of_bytes(str(self._project.root).encode()).hex, plans)
 
     def pending(self, specs: Sequence[ImageSpec], layout: Layout) -> dict[str, list[str]]:
@@ -211,24 +211,24 @@ class Builder:
         told. Raises LockstitchError where an image wants collisions to be errors.
         """
         prepared = self._settled(self._prepare_whole(specs), layout)
-        for note in dict.fromkeys(note for each in prepared for note in each.notes):
+        for note in dict.fromkeys(note for image in prepared for note in image.notes):
             say(f"warning: {note}")
         missing = self._missing(prepared, layout)
         names = (f"{s.name} for {platform}" for s in specs for platform in self._project.platforms)
         return {
-            name: [layer.title for layer in each.layers if layer.key in missing]
-            for name, each in zip(names, prepared, strict=True)
+            name: [layer.title for layer in image.layers if layer.key in missing]
+            for name, image in zip(names, prepared, strict=True)
         }
 
     def _lacking(self, prepared: Sequence[Prepared]) -> list[list[str]]:
         """Return notes about what images lack; raises all that a program cannot start without."""
         problems: list[LockstitchError] = []
         notes: list[list[str]] = []
-        for each in prepared:
+        for image in prepared:
             notes.append([])
             for find in (self._imports, self._libraries):
                 try:
-                    notes[-1] += find(each)
+                    notes[-1] += find(image)
                 except LockstitchError as error:
                     problems += error.everything()
         raise_all(problems)
@@ -288,14 +288,14 @@ class Builder:
 
     def is_decided_here(self, built: Sequence[Built]) -> bool:
         """Return whether files of the project alone decide what was built, and no other program."""
-        project, prepared = self._project, [each.prepared for each in built]
+        project, prepared = self._project, [image.prepared for image in built]
         return (
             (not project.is_package or project_wheel.is_decided_by_files(project))
             and not any(".." in PurePosixPath(file.path).parts for file in self._lock.files)
-            and not any(wheel.first_party for each in prepared for wheel in each.wheels)
+            and not any(wheel.first_party for image in prepared for wheel in image.wheels)
             # A Python of this machine compiles, or is looked for in vain.
-            and all(each.base.interpreter or not each.spec.bytecode for each in prepared)
-            and not any(accelerators.asks_a_program(each) for each in prepared)
+            and all(image.base.interpreter or not image.spec.bytecode for image in prepared)
+            and not any(accelerators.asks_a_program(image) for image in prepared)
         )
 
     def unusual(self, specs: Sequence[ImageSpec]) -> list[str]:
@@ -346,9 +346,9 @@ class Builder:
                     )
                 except LockstitchError as error:
                     # A package without a wheel is mostly in several images.
-                    for each in error.everything():
-                        alone = type(each)(each.message, hint=each.hint)
-                        problems.setdefault(each.message, (alone, []))[1].append(spec.name)
+                    for problem in error.everything():
+                        alone = type(problem)(problem.message, hint=problem.hint)
+                        problems.setdefault(problem.message, (alone, []))[1].append(spec.name)
         raise_all([_for_images(error, names) for error, names in problems.values()])
         return prepared
 
@@ -359,13 +359,13 @@ class Builder:
         """
         missing = list(self._missing(prepared, layout).values())
         settled, problems = [], []
-        for each in prepared:
-            found = self._collisions(each, missing)
+        for image in prepared:
+            clashes = self._collisions(image, missing)
             try:
-                collisions.check(found, each.spec)
+                collisions.check(clashes, image.spec)
             except LockstitchError as error:
                 problems.append(error)
-            settled.append(plan.settled(each, found))
+            settled.append(plan.settled(image, clashes))
         raise_all(problems)
         return settled
 
@@ -403,15 +403,15 @@ class Builder:
         packages: dict[str, PackageFiles] = {}
         if record is None:
             packages = self._files(prepared, also)
-            found = collisions.find(packages, spec, minor)
+            clashes = collisions.find(packages, spec, minor)
             tops = collisions.tops(packages.values())
-            record = {"found": [each.document() for each in found], "tops": sorted(tops)}
+            record = {"found": [clash.document() for clash in clashes], "tops": sorted(tops)}
             self._store.remember(_COLLISIONS, key, record)
         wheel = prepared.project_wheel
         own = collisions.listed(wheel.digest, wheel.filename, self._store) if wheel else None
         # First-party code changes with each edit, and mostly shares no name with a package.
         if own is None or collisions.tops([own]).isdisjoint(record["tops"]):
-            return tuple(Collision.of_document(each) for each in record["found"])
+            return tuple(Collision.of_document(row) for row in record["found"])
         packages = packages or self._files(prepared, also)
         name = plan.own_name(self._project.name)
         return collisions.find({**packages, name: own}, spec, minor)
@@ -423,7 +423,7 @@ class Builder:
         shared: dict[str, Any] = {}
         for planned in prepared.layers:
             shared |= self._records.files(planned)
-        found: dict[str, PackageFiles] = {}
+        files: dict[str, PackageFiles] = {}
         for _ in range(_TRIES):
             unread = [
                 wheel.digest
@@ -433,18 +433,18 @@ class Builder:
             ]
             threads.run(unread, self._store.read_again, parallel=os.cpu_count() or 1)
             for wheel in prepared.wheels:
-                if wheel.name in found:
+                if wheel.name in files:
                     continue
                 if wheel.digest.hex in shared:
                     with contextlib.suppress(KeyError, TypeError, ValueError):
                         document = shared.pop(wheel.digest.hex)
-                        found[wheel.name] = PackageFiles.of_document(document)
+                        files[wheel.name] = PackageFiles.of_document(document)
                         continue
                 listed = collisions.listed(wheel.digest, wheel.filename, self._store)
-                found |= {wheel.name: listed} if listed else {}
-            missing = [wheel for wheel in prepared.wheels if wheel.name not in found]
+                files |= {wheel.name: listed} if listed else {}
+            missing = [wheel for wheel in prepared.wheels if wheel.name not in files]
             if not missing:
-                return found
+                return files
             downloads = [*_wheel_downloads(missing), *self._downloads(also)]
             self._fetcher.fetch(downloads, self._progress)
             self._build_sources(
@@ -459,13 +459,13 @@ class Builder:
 
     def _fetch_inherited(self, prepared: Sequence[Prepared], layout: Layout) -> None:
         """Bring the layers of bases that the layout lacks into the store."""
-        for each in prepared:
+        for image in prepared:
             layers = [
                 layer
-                for layer in each.base.layers
+                for layer in image.base.layers
                 if not self._store.is_whole(layout.path(layer.digest), layer.digest, layer.size)
             ]
-            self._inherited.fetch(each.base, layers)
+            self._inherited.fetch(image.base, layers)
 
     def _layers(self, prepared: Prepared, layout: Layout) -> list[Layer]:
         layers: list[Layer] = [*self._inherited.layers(prepared.base, layout)]
@@ -498,12 +498,12 @@ class Builder:
         self, prepared: Sequence[Prepared], layout: Layout
     ) -> dict[str, tuple[LayerPlan, Prepared]]:
         """Return the layers missing from store, layout and cache, by key."""
-        self._records.look(planned for each in prepared for planned in each.layers)
+        self._records.look(planned for image in prepared for planned in image.layers)
         missing: dict[str, tuple[LayerPlan, Prepared]] = {}
-        for each in prepared:
-            for planned in each.layers:
+        for image in prepared:
+            for planned in image.layers:
                 if self._records.layer(planned, layout) is None:
-                    missing.setdefault(planned.key, (planned, each))
+                    missing.setdefault(planned.key, (planned, image))
         return missing
 
     def _make_missing(self, prepared: Sequence[Prepared], layout: Layout) -> dict[str, LayerResult]:
@@ -515,9 +515,9 @@ class Builder:
         for _ in range(_TRIES):
             self._fetcher.fetch(list(self._downloads(missing.values())), self._progress)
             self._build_sources(missing.values())
-            jobs = [self._job(planned, each) for planned, each in missing.values()]
+            jobs = [self._job(planned, image) for planned, image in missing.values()]
             damaged = {}
-            with self._looked_at(each for planned, each in missing.values() if planned.wheels):
+            with self._looked_at(image for planned, image in missing.values() if planned.wheels):
                 for job, result in make_all(jobs, self._progress, self._interpreter):
                     if isinstance(result, Damaged):
                         damaged[job.plan.key] = missing[job.plan.key]
@@ -527,12 +527,12 @@ class Builder:
             if not damaged:
                 return results
             missing = damaged
-        raise self._unstable(", ".join(f"`{each.title:.60}`" for each, _ in missing.values()))
+        raise self._unstable(", ".join(f"`{layer.title:.60}`" for layer, _ in missing.values()))
 
     @contextlib.contextmanager
     def _looked_at(self, prepared: Iterable[Prepared]) -> Iterator[None]:
         """Find out what images import while their layers are made: the store remembers it."""
-        images = {id(each): each for each in prepared}
+        images = {id(image): image for image in prepared}
         if not images:
             yield
             return
@@ -610,8 +610,8 @@ class Builder:
         """Return the interpreter of a job's base, whose files are read once by each build."""
         base = job.base
         if base.digest not in self._interpreters:
-            found = bytecode.of_base(base, self._lock.bases, self._store)
-            self._interpreters[base.digest] = found
+            interpreter = bytecode.of_base(base, self._lock.bases, self._store)
+            self._interpreters[base.digest] = interpreter
         return self._interpreters[base.digest]
 
     def _project_wheel(self, prepared: Prepared) -> ProjectWheel | None:

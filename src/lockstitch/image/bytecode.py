@@ -139,7 +139,7 @@ def of_wheels(
     Compiling and encoding cost more than all the rest of a layer, so the result is recorded by
     wheel and interpreter: a bucket of twenty packages compiles only the package that changed.
     """
-    keys = [_key(interpreter, *each) for each in wheels]
+    keys = [_key(interpreter, *wheel) for wheel in wheels]
     records = [store.record("bytecode", key) for key in keys]
     missing = [
         number
@@ -147,10 +147,10 @@ def of_wheels(
         if sources and not _is_whole(records[number], store)
     ]
     with contextlib.ExitStack() as opened:
-        found = [(store.path(wheels[n][0]), wheels[n][1]) for n in missing]
-        trees = [opened.enter_context(_readable(*each)) for each in found]
-        made = compile_files(interpreter, trees)
-    for number, compiled in zip(missing, made, strict=True):
+        places = [(store.path(wheels[n][0]), wheels[n][1]) for n in missing]
+        trees = [opened.enter_context(_readable(*place)) for place in places]
+        codes = compile_files(interpreter, trees)
+    for number, compiled in zip(missing, codes, strict=True):
         rows = []
         with store.writer() as writer:
             for path, data in compiled.items():

@@ -192,17 +192,17 @@ def _app_layers(app: AppFiles) -> list[LayerPlan]:
 
     So that an edit changes one layer, and beside a large file or among many a small one.
     """
-    by_size = sorted(app.files, key=lambda each: (-each[0].size, each[0].name))
+    by_size = sorted(app.files, key=lambda part: (-part[0].size, part[0].name))
     large = sorted(f.name for f, _ in by_size[:_APP_ALONE_MOST] if f.size >= STORED_FROM)
     by_name = {file[0].name: file for file in app.files}
     parts = {f"app files: {name}": [by_name.pop(name)] for name in large}
     rest = [*by_name.values()]
     most, bytes_most = _APP_ONE_MOST
     if len(rest) > most or sum(file.size for file, _ in rest) > bytes_most:
-        for each in rest:
-            number = sha256(os.fsencode(each[0].name)).digest()[0] % _APP_BUCKETS + 1
+        for part in rest:
+            number = sha256(os.fsencode(part[0].name)).digest()[0] % _APP_BUCKETS + 1
             title = f"app files, part {number:02} of {_APP_BUCKETS}"
-            parts.setdefault(title, []).append(each)
+            parts.setdefault(title, []).append(part)
         rest = []
     layers = [_app_layer("files", title, parts[title], app) for title in sorted(parts)]
     return [*layers, _app_layer("app", "app files", rest, app)]
@@ -285,16 +285,16 @@ def prepare(
     )
 
 
-def settled(prepared: Prepared, found: tuple[Collision, ...]) -> Prepared:
+def settled(prepared: Prepared, clashes: tuple[Collision, ...]) -> Prepared:
     """Return the plan of an image in which each path is of one package, or of equal bytes."""
-    if not found or prepared.inputs is None:
+    if not clashes or prepared.inputs is None:
         return prepared
-    lost = tuple(collisions.lost(found).items())
+    lost = tuple(collisions.lost(clashes).items())
     return replace(
         prepared,
         layers=plan(replace(prepared.inputs, lost=lost)),
-        notes=prepared.notes + collisions.notes(found, prepared.spec),
-        collisions=found,
+        notes=prepared.notes + collisions.notes(clashes, prepared.spec),
+        collisions=clashes,
     )
 
 
@@ -348,7 +348,7 @@ def wheels_of(
     key = of_bytes(canonical_json([LAYOUT, digest, *machine, *pins])).hex
     known = store.record("wheels", key)
     if known is not None:
-        return [LockedWheel.of_document(each) for each in known]
+        return [LockedWheel.of_document(row) for row in known]
     built = sources.built_for(lock, target, project.root, store)
     wheels = pylock.select(text, target, source, built=built)
     if not any(wheel.first_party for wheel in wheels):  # whose files may change at any time

@@ -45,7 +45,7 @@ def of(project: Project) -> Manager:
         return given
     if is_for_uv(project.document):
         return uv
-    there = [each for each in (poetry.LOCK, uv.LOCK) if (project.root / each).exists()]
+    there = [lock for lock in (poetry.LOCK, uv.LOCK) if (project.root / lock).exists()]
     if len(there) > 1:
         message = f"`{project.root}` has a `{poetry.LOCK}` and a `{uv.LOCK}`"
         raise LockstitchError(message, hint="keep the lock that your team uses, delete the other")

@@ -136,9 +136,7 @@ def document(
         "version": 1,
         "metadata": metadata,
         # By name: the order of the arguments must not reach the bytes.
-        "components": [
-            _component(component) for component in sorted(components, key=lambda each: each.ref)
-        ],
+        "components": [_component(part) for part in sorted(components, key=lambda part: part.ref)],
         "dependencies": [
             {"ref": ref, "dependsOn": sorted(set(refs))} for ref, refs in sorted(needs.items())
         ],

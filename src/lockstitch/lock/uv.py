@@ -314,9 +314,9 @@ def compile_requirements(
         with indexes_of(project.root) as where:
             _uv(*words, cwd=where, stdin="\n".join(requirements) + "\n")
         text = files.read_text(pins).replace("\\\n", " ")
-    found = sorted(" ".join(line.split()) for line in text.splitlines() if line.strip())
-    raise_all(list(_replaced(before, found)))
-    return tuple(found)
+    lines = sorted(" ".join(line.split()) for line in text.splitlines() if line.strip())
+    raise_all(list(_replaced(before, lines)))
+    return tuple(lines)
 
 
 @contextmanager
@@ -354,7 +354,7 @@ def _absolute(value: object, root: Path) -> object:
             places = {k: _absolute(v, root) if k == "url" else v for k, v in value.items()}
             return {**value, **places}
         case list():
-            return [_absolute(each, root) for each in value]
+            return [_absolute(item, root) for item in value]
         case str() if "://" not in value:
             return str(root / value)
     return value

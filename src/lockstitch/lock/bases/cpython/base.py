@@ -74,8 +74,8 @@ class Archive:
     def address(self) -> str:
         """Return where it is fetched from: UV_PYTHON_INSTALL_MIRROR where that is set."""
         mirror = environ.get("UV_PYTHON_INSTALL_MIRROR").rstrip("/")
-        _, found, rest = self.url.partition(_RELEASES)
-        return f"{mirror}/{rest}" if mirror and found else self.url
+        _, known, rest = self.url.partition(_RELEASES)
+        return f"{mirror}/{rest}" if mirror and known else self.url
 
 
 @frozen
@@ -141,13 +141,13 @@ class CPythonBase(debian.OnDebian):
             facts=PackageFacts(licences=("PSF-2.0",), left_out=known.left_out),
             properties={"lockstitch:hash-checked-against": self.archive.proof},
         )
-        bundled = (_component(each) for each in self.archive.bundled)
+        bundled = (_component(part) for part in self.archive.bundled)
         return [*self.package_components(facts), cpython, *bundled]
 
     def pins(self) -> dict[str, tuple[str, frozenset[str]]]:
         bundled = {
-            f"base {each.name.lower()}": (each.version, frozenset[str]())
-            for each in self.archive.bundled
+            f"base {part.name.lower()}": (part.version, frozenset[str]())
+            for part in self.archive.bundled
         }
         python = {"base python": (self.python, frozenset([self.archive.digest.hex]))}
         return self.package_pins() | bundled | python
@@ -211,7 +211,7 @@ def _archive(table: Table) -> Archive:
         size=table.number("size", 1, least=1, most=1 << 40),
         proof=read_text(table, "proof", _PROOFS),
         bundled=tuple(
-            Bundled(**{key: read_text(each, key, _WORD) for key in ("name", "version", "licence")})
-            for each in table.each("bundled")
+            Bundled(**{key: read_text(entry, key, _WORD) for key in ("name", "version", "licence")})
+            for entry in table.each("bundled")
         ),
     )

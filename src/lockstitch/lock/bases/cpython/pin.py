@@ -157,7 +157,7 @@ def _fetched(
     if known is None:
         with sources.progress.task(f"read {name}", 0):
             bundled = _read(archive, name, version, request, platform, sources)
-        known = [[each.name, each.version, each.licence] for each in bundled]
+        known = [[part.name, part.version, part.licence] for part in bundled]
         sources.store.put_record(_RECORD, key, known)
     return archive, tuple(Bundled(name=n, version=v, licence=x) for n, v, x in known)
 
@@ -197,8 +197,8 @@ def _read(
             elf = read_elf(data) if info.name == program else None
             machine = elf.machine if elf else machine
             for library, form in _libraries().items():
-                found = {match[1].decode() for match in form[0].finditer(data)}
-                versions.setdefault(library, set()).update(found)
+                matches = {match[1].decode() for match in form[0].finditer(data)}
+                versions.setdefault(library, set()).update(matches)
     if not machine:
         message = f"`{name}` has no program `{program}`"
         raise LockstitchError(message, hint="name another version: uv python list --all-versions")
@@ -207,9 +207,9 @@ def _read(
         message += f"{stated or 'of no version'} for ELF machine {machine}"
         raise LockstitchError(message, hint="somebody replaced the file: compare its hash")
     return [
-        Bundled(name=library, version=found.pop(), licence=_libraries()[library][1])
-        for library, found in sorted(versions.items())
-        if len(found) == 1  # two versions would be ambiguous
+        Bundled(name=library, version=several.pop(), licence=_libraries()[library][1])
+        for library, several in sorted(versions.items())
+        if len(several) == 1  # two versions would be ambiguous
     ]
 
 

@@ -248,7 +248,7 @@ def read(table: Table, _: str) -> DebianBase | None:
 def read_fields(table: Table) -> dict[str, Any]:
     """Return the fields of `OnDebian`, but for the release, with problems added to the table."""
     packages, added = (
-        tuple(package for each in table.each(key) if (package := read_package(each)))
+        tuple(package for row in table.each(key) if (package := read_package(row)))
         for key in ("package", "added")
     )
     return {

@@ -189,11 +189,11 @@ def extend(
         provider = index.satisfying(Relation(name=name))
         if provider is None:
             # `libgl1-mesa-glx` has become `libgl1`
-            shorter = [each for each in index.names() if name.startswith(f"{each}-")]
+            shorter = [other for other in index.names() if name.startswith(f"{other}-")]
             alike = difflib.get_close_matches(name, index.names(), n=3, cutoff=0.75)
             near = [*dict.fromkeys([*sorted(shorter, key=len)[-1:], *alike])][:3]
             message = f"`{name}` is not a package of this release of Debian"
-            ways = " or ".join(f"`{each}`" for each in near)
+            ways = " or ".join(f"`{other}`" for other in near)
             hint = f"did you mean {ways}?" if near else f"look it up: apt-cache search {name}"
             problems.append(LockstitchError(message, hint=hint))
         else:

@@ -221,8 +221,8 @@ def history_entry(value: object) -> dict[str, Any]:
 def read(table: Table, reference: str) -> RegistryBase | None:
     """Return the base of a table, or None with problems added to the table."""
     before = len(table.problems)
-    layers = [_read_layer(each) for each in table.each("layer")]
-    packages = [_read_package(each) for each in table.each("package")]
+    layers = [_read_layer(layer) for layer in table.each("layer")]
+    packages = [_read_package(package) for package in table.each("package")]
     if not layers:
         table.complain("layer", "is missing")
     resets = table.texts("resets")
@@ -275,7 +275,7 @@ def _read_package(table: Table) -> SystemPackage | None:
         return SystemPackage(**{key: table.text(key) for key in _KEYS})
     except LockstitchError as error:
         table.problems += [
-            LockstitchError(f"`{table.path}`: {each.message}") for each in error.everything()
+            LockstitchError(f"`{table.path}`: {problem.message}") for problem in error.everything()
         ]
         return None
 

@@ -72,7 +72,7 @@ def find(
 def _candidates(tree: RootFs[bytes], env: Mapping[str, str], minor: str) -> Iterator[str]:
     """Yield the real paths of programs, the exact name first, each once."""
     seen: set[str] = set()
-    folders = [each for each in env.get("PATH", PATH).split(":") if each.startswith("/")]
+    folders = [folder for folder in env.get("PATH", PATH).split(":") if folder.startswith("/")]
     for name in (f"python{minor}", "python3", "python"):
         for folder in folders:
             real = tree.resolve(f"{folder}/{name}")
@@ -124,7 +124,7 @@ class _Read:
             (code, rb"(?<![\d.])(%s\.\d{1,3})\+?(?=\0)"),
             ((header.content if header else None) or b"", rb'PY_VERSION\s+"(%s\.\d{1,3})\+?"'),
         ):
-            versions = {each.decode() for each in re.findall(form % minor, data)}
+            versions = {version.decode() for version in re.findall(form % minor, data)}
             if len(versions) == 1:
                 return str(versions.pop())
         raise _OtherError(f"is CPython {self._minor}, but of which patch version it does not say")
@@ -162,7 +162,7 @@ class _Read:
         """Yield the libraries of a name where the loader would look for them."""
         name = re.compile(form)
         processor = _PROCESSORS[self._platform]
-        places = [f"{self._prefix}/lib", *(each.format(processor) for each in _LIBRARIES)]
+        places = [f"{self._prefix}/lib", *(place.format(processor) for place in _LIBRARIES)]
         libraries = self._tree.files(lambda path: bool(name.fullmatch(path.rpartition("/")[2])))
         for place in places:
             real = self._tree.resolve(place)

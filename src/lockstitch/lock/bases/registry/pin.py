@@ -87,10 +87,12 @@ def fetch(
     label = f"fetch {counted(len(missing), 'base layer')}"
     with progress.task(label, sum(facts.size for facts in missing)) as task:
 
-        def bring(each: LayerFacts) -> None:
-            descriptor = Descriptor(media_type=each.media_type, digest=each.digest, size=each.size)
+        def bring(layer: LayerFacts) -> None:
+            descriptor = Descriptor(
+                media_type=layer.media_type, digest=layer.digest, size=layer.size
+            )
             repository.fetch(descriptor, store)
-            task.advance(each.size)
+            task.advance(layer.size)
 
         threads.run(missing, bring, parallel=PARALLEL)
 
@@ -239,7 +241,7 @@ class _ImageConfig:
         self.resets = tuple(name for name, key in _RESETS if inner.raw(key))
         ids = top.table("rootfs").texts("diff_ids")
         raise_all(problems)
-        self.diff_ids = tuple(Digest.parse(each) for each in ids)
+        self.diff_ids = tuple(Digest.parse(text) for text in ids)
 
     def check(self, platform: str) -> None:
         """Raise LockstitchError when it is for another platform."""
@@ -254,15 +256,15 @@ class _ImageConfig:
         entries = [history_entry(entry) for entry in entries]
         if sum(not entry.get("empty_layer") for entry in entries) != layers:
             entries = [{"created_by": f"{reference}, layer {n + 1}"} for n in range(layers)]
-        for each in entries:
-            yield json.dumps(each, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        for step in entries:
+            yield json.dumps(step, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def _without_empty(value: object) -> object:
     """Return an object without its nulls, which programs in Go write for empty values."""
     if not isinstance(value, dict):
         return value
-    return {key: each for key, each in value.items() if each is not None and each != ""}
+    return {key: item for key, item in value.items() if item is not None and item != ""}
 
 
 def _pair(text: str) -> tuple[str, str]:
