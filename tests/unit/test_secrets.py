@@ -116,6 +116,19 @@ def test_a_comment_with_a_reason_allows_a_line() -> None:
     assert rules(f"{line}  # {ALLOW.partition(' --')[0]}") == ["aws-access-key-id"]
 
 
+@pytest.mark.parametrize(
+    ("name", "comment"),
+    [("a.py", "# {}"), ("t/a.html", "<!-- {} -->"), ("a.js", "// {}"), ("a.ipynb", "")],
+)
+def test_the_comment_that_allows_a_line_is_one_of_its_language(name: str, comment: str) -> None:
+    key = "AIza" + "SyB3cVx8k2LmQ9wT7rYpZ4nF6hJ1dS0aGuE"
+    (secret,) = find(f"key={key}\n", name)
+    allowed = comment.format("lockstitch: allow-secret -- WHY")
+    hint = secret.error(name).hint
+    assert hint.partition("put before it: ")[2] == allowed
+    assert not allowed or find(f"{allowed}\nkey={key}\n", name) == []
+
+
 def test_binary_is_told_from_text() -> None:
     assert decoded(b"a\0b") is None
     assert decoded("\ufeffzoë".encode("utf-16")) is not None

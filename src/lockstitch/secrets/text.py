@@ -17,6 +17,14 @@ _LONG = 16  # of a shorter one, four characters would be too much
 _EXAMPLE = regex(r"(?i)\s*(?:#|;|//)[^\n]*(?:\bexamples?\b|\be\.g\.)")
 _RANKS = {"high": 0, "medium": 1, "low": 2}
 
+# How a line is a comment, by the end of a file's name; JSON has none.
+_COMMENTS = {
+    **dict.fromkeys(("html", "htm", "xml", "svg", "md", "jinja", "j2"), "<!-- {} -->"),
+    **dict.fromkeys(("js", "jsx", "ts", "tsx"), "// {}"),
+    **dict.fromkeys(("css", "scss"), "/* {} */"),
+    **dict.fromkeys(("json", "ipynb"), ""),
+}
+
 
 @frozen
 class Secret:
@@ -45,8 +53,12 @@ class Secret:
     def error(self, where: str) -> LockstitchError:
         """Return the error that stops a build."""
         message = f"`{where}:{self.line}` holds a secret ({self.rule}): {self.excerpt}"
-        hint = "take it out and give it at run time, or, where it is none, put before it: "
-        return LockstitchError(message, hint=hint + "# lockstitch: allow-secret -- WHY")
+        hint = "take it out and give it at run time"
+        comment = _COMMENTS.get(self.path.rpartition(".")[2].lower(), "# {}")
+        if comment:
+            allowed = comment.format("lockstitch: allow-secret -- WHY")
+            hint += f", or, where it is none, put before it: {allowed}"
+        return LockstitchError(message, hint=hint)
 
 
 def excerpt(secret: str) -> str:

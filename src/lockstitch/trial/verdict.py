@@ -99,6 +99,7 @@ _ARGUMENTS = re.compile(
     r"error: the following arguments are required: (?P<argparse>[^\n]+)"
     r"|Error: Missing (?:argument|option|parameter) '(?P<click>[^'\n]+)'"
 )
+_NLTK = re.compile(r"Resource '?([\w./-]+?)'? not found\.\s+Please use the NLTK Downloader")
 _BENTO = re.compile(r"NotFound: no Models with name '([^']+)' (?:exist|found)")
 _SECRETS = re.compile(
     r"No secrets found\. Valid paths for a secrets\.toml|StreamlitSecretNotFoundError"
@@ -138,6 +139,8 @@ _HINTS = {
     "folder": 'outputs = ["{inside}"] in {table}',
     "variable": "give it where a container is started; "
     "here: lockstitch try {image} --env {name}=VALUE",
+    "corpus": "uv run python -m nltk.downloader -d nltk_data {name}, then "
+    'include = ["nltk_data/**"] and env = {{NLTK_DATA = "/app/nltk_data"}} in {table}',
     "service": "start it, and give its address where a container is started",
     "model": "BentoML's store is in no image: load the model from a file of the project",
     "secrets": "mount it where a container is started, to /app/{name}",
@@ -238,6 +241,7 @@ def lacks(output: str, read: Sequence[Sequence[str]] = ()) -> list[Lack]:
         ("symbol", _SYMBOL),
         ("file", _FILE),
         ("file", _FILE_TOLD),
+        ("corpus", _NLTK),
         ("program", _PROGRAM),
     ):
         seen += [(m.start(), Lack(kind=kind, name=m[1])) for m in pattern.finditer(output)]

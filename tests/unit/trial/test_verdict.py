@@ -193,6 +193,10 @@ def test_written_folders_are_named_once_and_from_the_top() -> None:
     ("output", "kind", "name"),
     [
         ("Error: [Errno 2] No such file or directory: './d/x.csv'\n", "file", "./d/x.csv"),
+        (
+            "Resource \x1b[93mstopwords\x1b[0m not found.\n  Please use the NLTK Downloader to\n",
+            *("corpus", "stopwords"),
+        ),
         ("FileNotFoundError: No data at /app/d/x.csv.\n", "file", "/app/d/x.csv"),
         (
             "\x1b[31mFileNotFoundError\x1b[39m: [Errno 2] No such file or directory: '/bin/sh'\n",

@@ -196,6 +196,8 @@ def _uses(tree: ast.Module) -> Iterator[tuple[str, int]]:
             names_used = [name.name for name in node.names]
         elif isinstance(node, ast.Attribute):
             names_used = [dotted(node, names)]
+        elif isinstance(node, ast.Compare) and _is_of_objects(node):
+            names_used = [f"{top} .dtype == object" for top in tops]
         elif isinstance(node, ast.Call):
             called = dotted(node.func, names)
             words = sorted(keyword.arg for keyword in node.keywords if keyword.arg)
@@ -211,6 +213,14 @@ def _uses(tree: ast.Module) -> Iterator[tuple[str, int]]:
         for used in names_used:
             if used and used.rpartition(".")[2] not in asked:
                 yield used, getattr(node, "lineno", 1)
+
+
+def _is_of_objects(node: ast.Compare) -> bool:
+    """Return whether a comparison asks whether a column is of objects, as texts were."""
+    asked = node.comparators[0]
+    return getattr(node.left, "attr", "") in {"dtype", "dtypes"} and (
+        getattr(asked, "value", "") in {"object", "O"} or getattr(asked, "id", "") == "object"
+    )
 
 
 def _handles(handler: ast.ExceptHandler) -> bool:

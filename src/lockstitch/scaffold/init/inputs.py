@@ -595,11 +595,11 @@ def _undeclared_imports(inputs: Inputs) -> None:
     lines = [*inputs.dependencies, *(line for group in inputs.groups.values() for line in group)]
     lines += inputs.constraints
     pins = {of_requirement(line): line.partition("==")[2] for line in lines}
-    for text, needed in undeclared().items():
+    for text, choices in undeclared().items():
         wanted = Requirement(text)
         version = pins.get(normal(wanted.name))
-        name = of_requirement(needed)
-        if version is None or name in pins:
+        needed, *others = choices.split(" or ")
+        if version is None or any(of_requirement(each) in pins for each in (needed, *others)):
             continue
         if not wanted.specifier or (version and wanted.specifier.contains(version.split(";")[0])):
             inputs.add([needed])

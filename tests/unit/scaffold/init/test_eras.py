@@ -106,6 +106,9 @@ def test_an_old_pin_bounds_what_it_does_not_bound_itself(
         ("langchain\n", "from langchain.agents import create_agent\n", ["langchain"]),
         ("pandas\n", "import pandas as pd\npd.DataFrame().applymap(str)\n", ["pandas<3"]),
         ("pandas>=3\n", "import pandas as pd\npd.DataFrame().applymap(str)\n", ["pandas>=3"]),
+        ("pandas\n", "import pandas as pd\nx = d[c].dtype == 'object'\n", ["pandas<3"]),
+        ("pandas\n", "import pandas as pd\nx = d.columns[d.dtypes != object]\n", ["pandas<3"]),
+        ("pandas\n", "import pandas as pd\nx = d[c].dtype == 'int64'\n", ["pandas"]),
         ("pandas\n", "import pandas as pd\npd.DataFrame().map(str)\n", ["pandas"]),
         (
             "pandas\n",

@@ -503,6 +503,8 @@ def test_what_a_package_imports_and_does_not_declare(tmp_path: Path) -> None:
         "`sqlalchemy<2.1`: `mlflow` below 3.17 does not run with a newer one",
     ]
     assert inputs_of(tmp_path, {"requirements.txt": "mlflow\n"}).dependencies == ["mlflow"]
+    assert inputs_of(tmp_path, {"requirements.txt": "keras\n"}).dependencies[1:] == ["tensorflow"]
+    assert not inputs_of(tmp_path, {"requirements.txt": "jax\nkeras\n"}).dependencies[2:]
 
 
 def test_pixi(tmp_path: Path) -> None:
