@@ -27,6 +27,15 @@ def image(prepared: Prepared, project: Project, layers: Sequence[Layer]) -> Imag
     spec, defaults = prepared.spec, prepared.base.defaults()
     path = f"/{VENV}/bin:{defaults.env['PATH']}"
     cuda = accelerators.stack(prepared)
+    labels = {
+        **prepared.base.defaults().labels,
+        "dev.lockstitch.lock": str(prepared.lock),
+        "dev.lockstitch.python": prepared.base.python,
+        "org.opencontainers.image.base.name": project.base,
+        "org.opencontainers.image.title": f"{project.name}-{prepared.spec.name}",
+    }
+    if project.version:
+        labels["org.opencontainers.image.version"] = project.version
     config = Config(
         env=accelerators.environment(cuda)
         | _environment(defaults)
@@ -38,7 +47,7 @@ def image(prepared: Prepared, project: Project, layers: Sequence[Layer]) -> Imag
         ports=(spec.port,) if spec.port else (),
         exposed=defaults.ports,
         volumes=defaults.volumes,
-        labels=accelerators.labels(cuda) | _labels(prepared, project),
+        labels=accelerators.labels(cuda) | (labels | dict(prepared.spec.labels)),
         healthcheck=_healthcheck(spec),
         stop_signal="SIGTERM",
     )
@@ -66,19 +75,6 @@ def base_image(prepared: Prepared, project: Project, layers: Sequence[Layer]) ->
     )
     start = empty(Platform.parse(prepared.base.platform), created=prepared.created)
     return append(with_config(start, config), *layers)
-
-
-def _labels(prepared: Prepared, project: Project) -> dict[str, str]:
-    labels = {
-        **prepared.base.defaults().labels,
-        "dev.lockstitch.lock": str(prepared.lock),
-        "dev.lockstitch.python": prepared.base.python,
-        "org.opencontainers.image.base.name": project.base,
-        "org.opencontainers.image.title": f"{project.name}-{prepared.spec.name}",
-    }
-    if project.version:
-        labels["org.opencontainers.image.version"] = project.version
-    return labels | dict(prepared.spec.labels)
 
 
 def _healthcheck(spec: ImageSpec) -> Healthcheck | None:

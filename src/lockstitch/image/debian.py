@@ -392,23 +392,17 @@ def _members(tar: tarfile.TarFile, name: str) -> tuple[Member, ...]:
                     LockstitchError(message, hint="no Debian package should: lockstitch lock")
                 )
                 continue
-            member = _member(tar, info, path, members)
+            source = members[merged(info.linkname.removeprefix("./"))] if info.islnk() else None
+            member = Member(
+                path=merged(path),
+                kind=KINDS[info.type],
+                mode=source.mode if source else info.mode,
+                data=source.data if source else deb.content(tar, info) if info.isreg() else b"",
+                target=_retargeted(path, info.linkname) if info.issym() else "",
+            )
             members[member.path] = member
     raise_all(problems)
     return tuple(members.values())
-
-
-def _member(
-    tar: tarfile.TarFile, info: tarfile.TarInfo, path: str, before: Mapping[str, Member]
-) -> Member:
-    source = before[merged(info.linkname.removeprefix("./"))] if info.islnk() else None
-    return Member(
-        path=merged(path),
-        kind=KINDS[info.type],
-        mode=source.mode if source else info.mode,
-        data=source.data if source else deb.content(tar, info) if info.isreg() else b"",
-        target=_retargeted(path, info.linkname) if info.issym() else "",
-    )
 
 
 def _refusal(info: tarfile.TarInfo, path: str, before: Mapping[str, Member]) -> str:

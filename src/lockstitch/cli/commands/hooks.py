@@ -41,7 +41,16 @@ def run(options: argparse.Namespace) -> int:
         migrate.write(migration)
     changed = migration.new != migration.old
     if options.json:
-        _print_json(migration, written=changed and not options.dry_run)
+        print_json(
+            {
+                "file": str(migration.path),
+                "lock": migration.lock,
+                "written": changed and not options.dry_run,
+                "hooks": [dataclasses.asdict(decision) for decision in migration.decisions],
+                "lacking": migrate.lacking(migration),
+                "diff": migration.diff(),
+            }
+        )
         return 0
     if migration.decisions:
         sys.stdout.write(f"{_table(migration)}\n")
@@ -49,19 +58,6 @@ def run(options: argparse.Namespace) -> int:
         sys.stdout.write(f"\n{colour.difference(migration.diff(), sys.stdout)}")
     _say_rest(migration, dry=options.dry_run)
     return 0
-
-
-def _print_json(migration: Migration, *, written: bool) -> None:
-    print_json(
-        {
-            "file": str(migration.path),
-            "lock": migration.lock,
-            "written": written,
-            "hooks": [dataclasses.asdict(decision) for decision in migration.decisions],
-            "lacking": migrate.lacking(migration),
-            "diff": migration.diff(),
-        }
-    )
 
 
 def _table(migration: Migration) -> str:

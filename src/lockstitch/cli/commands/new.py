@@ -137,7 +137,13 @@ def _of_model(options: argparse.Namespace, folder: Path) -> int:
     )
     if options.dry_run:
         return would(options, *(f"write {folder / name}" for name in project.files))
-    locked = _locked(options, folder)
+    from lockstitch.lock import make
+    from lockstitch.oci.registry.client import Client
+
+    session = open_session(argparse.Namespace(**{**vars(options), "project": folder}))
+    locked = make.make(
+        session.project, session.store, session.fetcher, session.progress, client=Client()
+    )
     if options.json:
         print_json(
             {
@@ -182,14 +188,3 @@ def _tracking_server(options: argparse.Namespace) -> tuple[str, Login | None]:
     user, password = (names.get(f"MLFLOW_TRACKING_{part}", "") for part in ("USERNAME", "PASSWORD"))
     login = Login(user=user, password=password, source="the local stack") if user else None
     return names.get("MLFLOW_TRACKING_URI", ""), login
-
-
-def _locked(options: argparse.Namespace, folder: Path) -> list[str]:
-    """Lock the project in a folder, and return the names of its locks."""
-    from lockstitch.lock import make
-    from lockstitch.oci.registry.client import Client
-
-    session = open_session(argparse.Namespace(**{**vars(options), "project": folder}))
-    return make.make(
-        session.project, session.store, session.fetcher, session.progress, client=Client()
-    )
