@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import gc
 import importlib
 import os
 import sys
@@ -96,6 +97,7 @@ examples:
   lockstitch lock && lockstitch build
 """
 _HELP = {"-h", "--help"}
+_KEPT = 50_000  # objects that are made before Python looks for garbage: modules, which stay
 
 
 _PLACES = {
@@ -115,6 +117,8 @@ _PLACES = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code: 0 done, 1 no, 2 wrong use, 130 stopped."""
+    if argv is None:
+        gc.set_threshold(_KEPT)
     words = list(sys.argv[1:] if argv is None else argv)
     if sys.stdout is None or sys.stderr is None:
         return _closed()
@@ -140,6 +144,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _reader_went()
     except OSError as error:
         return _os_error(error)
+    finally:
+        if argv is None:
+            gc.freeze()  # the end of the process looks through no object for what can go
     return code
 
 
