@@ -37,6 +37,7 @@ def answer(words: "Sequence[str]") -> int | None:
 
     started = clock.monotonic()
     root = os.getcwd()
+    _LOOKS.clear()
     try:
         with open(_FILE, "rb") as handle:
             total, _, text = handle.read().partition(b"\n")
@@ -47,7 +48,7 @@ def answer(words: "Sequence[str]") -> int | None:
         if known is None or record["root"] != root:
             return None
         seen = {
-            "inputs": _inputs(root).digest,
+            "inputs": _LOOKS.setdefault(root, _look(root))[1].digest,
             "around": _around(record["beside"]).digest,
             "images": _images(root).digest,
         }
@@ -79,16 +80,16 @@ class _Seen:
         self.recent = listing.recent
 
 
+_LOOKS: "dict[str, tuple[int, _Seen]]" = {}  # of `answer`, for the build that follows it
+
+
 class Watch:
     """Sees what a build is made from before it reads it, and remembers its answer if that stays."""
 
     def __init__(self, root: str, words: "Sequence[str]") -> None:
-        """Look at the project; raises OSError where that cannot be."""
-        from lockstitch import clock
-
+        """Look at the project, unless `answer` just did; raises OSError where that cannot be."""
         self._root, self._words = root, words
-        self._since = int(clock.now() * 1e9) - STEP
-        self._before = _inputs(root, self._since)
+        self._since, self._before = _LOOKS.pop(root) if root in _LOOKS else _look(root)
         self._recent = _contents(self._before.recent)
 
     def keep(
@@ -138,6 +139,14 @@ def _builds(path: str, record: "Mapping[str, Any]") -> "dict[str, Any]":
 
 def _key(words: "Sequence[str]") -> str:
     return json.dumps(list(words))
+
+
+def _look(root: str) -> "tuple[int, _Seen]":
+    """Return the state of a project before a build, and since when a file of it counts as new."""
+    from lockstitch import clock
+
+    since = int(clock.now() * 1e9) - STEP
+    return since, _inputs(root, since)
 
 
 def _inputs(root: str, since: int = _NEVER) -> _Seen:

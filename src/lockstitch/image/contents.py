@@ -440,7 +440,7 @@ def included(project: Project, image: ImageSpec, own: OwnFiles | None = None) ->
         if entry.outside:
             message = f"`{entry.name}` leads out of the project, to `{entry.path.resolve()}`"
             problems.append(LockstitchError(message, hint="copy the file into the project"))
-        elif any("\ud800" <= letter <= "\udfff" for letter in entry.name):
+        elif not entry.name.isascii() and any("\ud800" <= c <= "\udfff" for c in entry.name):
             shown = entry.name.encode("utf-8", "backslashreplace").decode()
             message = f"`{shown}` has a name that is not UTF-8"
             problems.append(LockstitchError(message, hint="rename it, or narrow `include`"))
