@@ -1,7 +1,8 @@
 """The one way to fail: say what is so, and what to type."""
 
+import contextlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 _UNSEEN = r"[^\x20-\x7e\xa1-\ufffd]+"  # a millisecond to compile, for a message
 
@@ -53,12 +54,21 @@ def _rebuild(
 def raise_all(errors: Sequence[LockstitchError]) -> None:
     """Raise the first error with the others attached, each once, or return when there is none."""
     unique: dict[tuple[str, str], LockstitchError] = {}
-    for each in (e for error in errors for e in error.everything()):
-        unique.setdefault((each.message, each.hint), each)
+    for error in (e for several in errors for e in several.everything()):
+        unique.setdefault((error.message, error.hint), error)
     if not unique:
         return
     first, *rest = unique.values()
     raise type(first)(first.message, hint=first.hint, also=[_alone(e) for e in rest])
+
+
+@contextlib.contextmanager
+def collected(problems: list[LockstitchError]) -> Iterator[None]:
+    """Add a LockstitchError of the block to a list, to be raised with others."""
+    try:
+        yield
+    except LockstitchError as error:
+        problems.append(error)
 
 
 def _alone(error: LockstitchError) -> LockstitchError:

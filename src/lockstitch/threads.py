@@ -6,11 +6,11 @@ wait for a server that is silent.
 
 import contextlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from queue import Empty, SimpleQueue
 from typing import TypeVar
 
-from lockstitch.errors import LockstitchError, raise_all
+from lockstitch.errors import LockstitchError, collected, raise_all
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -53,6 +53,16 @@ def run(
     except BaseException:
         stopped.set()
         raise
+
+
+def in_turn(items: Iterable[Item], work: Callable[[Item], Result]) -> list[Result]:
+    """Return the results of the work in this thread; raises all its LockstitchErrors at once."""
+    results, problems = list[Result](), list[LockstitchError]()
+    for item in items:
+        with collected(problems):
+            results.append(work(item))
+    raise_all(problems)
+    return results
 
 
 def _collected(

@@ -3,8 +3,7 @@
 from lockstitch.cli.session import Session, layout_folder
 from lockstitch.cluster import job as jobs
 from lockstitch.cluster.job import Job
-from lockstitch.errors import raise_all
-from lockstitch.lock import file, make
+from lockstitch.lock import make
 from lockstitch.oci.layout import Layout
 from lockstitch.process import Command
 from lockstitch.python.model import ImageSpec, TargetSpec
@@ -20,8 +19,7 @@ def job_of(
     Raises LockstitchError when the lock is stale, or the image or the environment cannot be made.
     """
     project = session.project
-    lock = file.read(project.root)
-    raise_all(make.stale(project, lock))
+    lock = make.current(project)
     image, command = None, None
     if target.runtime == "venv" or target.engine == "ray":
         own = {"RAY_ADDRESS": target.address} if target.engine == "ray" else {}

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from lockstitch import files
+from lockstitch import files, threads
 from lockstitch.dockerfile import ignore
 from lockstitch.dockerfile.ignore import BUILD_REQUIREMENTS, MARK, Copy, first_party, included
 from lockstitch.errors import LockstitchError, raise_all
@@ -92,14 +92,8 @@ def build_requirements(lock: Lock) -> str:
 
 def everything(project: Project, lock: Lock) -> dict[str, str]:
     """Return all rendered files by name; raises LockstitchError for what they cannot say."""
-    texts = {}
-    problems: list[LockstitchError] = []
-    for spec in project.images:
-        try:
-            texts[name(spec)] = render(project, lock, spec)
-        except LockstitchError as error:
-            problems.append(error)
-    raise_all(problems)
+    rendered = threads.in_turn(project.images, lambda spec: render(project, lock, spec))
+    texts = dict(zip(map(name, project.images), rendered, strict=True))
     texts[".dockerignore"] = ignore.render(project)
     if project.is_package:
         texts[ignore.BUILD_REQUIREMENTS] = build_requirements(lock)

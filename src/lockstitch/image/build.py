@@ -9,7 +9,7 @@ from typing import Any
 
 from lockstitch import threads
 from lockstitch.digest import Digest, of_bytes
-from lockstitch.errors import LockstitchError, raise_all
+from lockstitch.errors import LockstitchError, collected, raise_all
 from lockstitch.files import FoundFile, atomic
 from lockstitch.image import (
     accelerators,
@@ -358,13 +358,11 @@ class Builder:
         Raises LockstitchError where an image wants collisions to be errors.
         """
         missing = list(self._missing(prepared, layout).values())
-        settled, problems = [], []
+        settled, problems = [], list[LockstitchError]()
         for image in prepared:
             clashes = self._collisions(image, missing)
-            try:
+            with collected(problems):
                 collisions.check(clashes, image.spec)
-            except LockstitchError as error:
-                problems.append(error)
             settled.append(plan.settled(image, clashes))
         raise_all(problems)
         return settled

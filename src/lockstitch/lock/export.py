@@ -2,9 +2,9 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from lockstitch import files
+from lockstitch import files, threads
 from lockstitch.digest import Digest
-from lockstitch.errors import LockstitchError, raise_all
+from lockstitch.errors import LockstitchError
 from lockstitch.lock import poetry, sbom, sources, urls, uv
 from lockstitch.lock.file import Lock, created, pylock_name
 from lockstitch.lock.sbom import NO_FACTS, PackageFacts
@@ -41,14 +41,7 @@ def requirements_of(
         where = f"{platform}, CPython {target.minor}"
         return _dumps(name, where, [_line(w.name, w.version, [w.digest.hex]) for w in wheels]), []
     parsed = locks.read(name, files.read_text(project.root / name))
-    problems: list[LockstitchError] = []
-    lines = []
-    for package in parsed.packages:
-        try:
-            lines.append(_universal(package))
-        except LockstitchError as error:
-            problems.append(error)
-    raise_all(problems)
+    lines = threads.in_turn(parsed.packages, _universal)
     where = " or ".join(sorted(f"({_marker(environment)})" for environment in parsed.environments))
     note = f"`{name}` is not for every machine; it is for: {where}"
     return _dumps(name, where, lines), [note] if where else []

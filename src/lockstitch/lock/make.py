@@ -495,6 +495,13 @@ def _differing(
     return problems
 
 
+def current(project: Project) -> Lock:
+    """Return the project's lock; raises LockstitchError where it is missing or stale."""
+    lock = lock_file.read(project.root)
+    raise_all(stale(project, lock))
+    return lock
+
+
 def stale_services(project: Project, lock: Lock) -> list[LockstitchError]:
     """Return an error for each service of the stack that the lock lacks, or has outdated."""
     wanted = services.NAMES if project.stack.declared else ()

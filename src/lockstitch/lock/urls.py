@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from lockstitch import environ, files, process
 from lockstitch.digest import Digest
-from lockstitch.errors import LockstitchError, raise_all
+from lockstitch.errors import LockstitchError, collected, raise_all
 from lockstitch.patterns import regex
 from lockstitch.python.locks import File, LockedWheel, Pinned, best_wheel, pylock, requirements
 from lockstitch.python.locks.pylock import Unbuilt
@@ -58,10 +58,8 @@ def resolve(
         files = _ask(group, index, target, root, problems)
         for pin in group:
             if pin.name in files:
-                try:
+                with collected(problems):
                     wheels.append(_allowed(pin, files[pin.name], target, tags))
-                except LockstitchError as error:
-                    problems.append(error)
     raise_all(problems)
     return sorted(wheels)
 

@@ -5,7 +5,6 @@ followed: no link, no address, no path that a file states. What is read is text 
 artifacts are only listed.
 """
 
-import contextlib
 import json
 import math
 import os
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from lockstitch import environ, files, process
-from lockstitch.errors import LockstitchError
+from lockstitch.errors import LockstitchError, collected
 from lockstitch.net.credentials import Login
 from lockstitch.net.download import ask
 from lockstitch.python.model import Project
@@ -157,12 +156,12 @@ def read(folder: Path) -> RunFolder:
     for experiment in _folders(folder, contents):
         if experiment.name.startswith(".") or not (experiment / "meta.yaml").exists():
             continue  # the trash; what is no experiment
-        with _kept(contents):
+        with collected(contents.problems):
             name = _required(_meta(experiment), "name", experiment)
             models = _models(experiment, contents)
             for run in _folders(experiment, contents):
                 if run.name not in _NOT_RUNS:
-                    with _kept(contents):
+                    with collected(contents.problems):
                         _add(contents, run, name, models)
     contents.runs.sort(key=lambda run: (run.start, run.id))
     return contents
@@ -200,7 +199,7 @@ def _models(experiment: Path, contents: RunFolder) -> dict[str, list[Model]]:
     """Return an experiment's models by the run that logged them."""
     models: dict[str, list[Model]] = {}
     for folder in _folders(experiment / "models", contents):
-        with _kept(contents):
+        with collected(contents.problems):
             meta = _meta(folder)
             model = Model(
                 id=_id(folder, meta.get("model_id")),
@@ -220,15 +219,6 @@ def _models(experiment: Path, contents: RunFolder) -> dict[str, list[Model]]:
 def _step(folder: Path) -> int:
     step = _meta(folder).get("step", 0)
     return step if isinstance(step, int) else 0
-
-
-@contextlib.contextmanager
-def _kept(contents: RunFolder) -> Iterator[None]:
-    """Keep a problem for the end, so that the next run is read."""
-    try:
-        yield
-    except LockstitchError as error:
-        contents.problems.append(error)
 
 
 def _wrong(path: Path, why: str) -> LockstitchError:
@@ -312,7 +302,7 @@ def _nans(points: Mapping[Point, None]) -> tuple[Point, ...]:
 def _folders(folder: Path, contents: RunFolder) -> list[Path]:
     """Return the folders in a folder, sorted; a link there is a problem."""
     paths = []
-    with _kept(contents):
+    with collected(contents.problems):
         for path, mode in _entries(folder):
             if stat.S_ISLNK(mode):
                 contents.problems.append(_wrong(path, "is a link"))

@@ -61,7 +61,7 @@ from lockstitch.image import accelerators, imports, publish, sizes
 from lockstitch.image.attest import Attester
 from lockstitch.image.build import Builder, Built
 from lockstitch.image.publish import Documents, Published
-from lockstitch.lock import file, make
+from lockstitch.lock import make
 from lockstitch.lock.bases import kind_of
 from lockstitch.lock.file import Lock
 from lockstitch.oci import deflate
@@ -164,8 +164,7 @@ def _run(options: argparse.Namespace, lines: list[str]) -> int:
     _check(options, project, specs)
     names = [spec.name for spec in specs]
     targets = publish.targets(options.push, names) if options.push else {}
-    lock = file.read(project.root)
-    raise_all(make.stale(project, lock))
+    lock = make.current(project)
     if not options.base_only:
         imports.check_commands(specs)
     if options.bundle and not options.dry_run:

@@ -28,7 +28,7 @@ from pathlib import Path
 from lockstitch import files
 from lockstitch.cli.options import COMMON, INSECURE, flag, group, operand, option
 from lockstitch.cli.session import answer_stale, print_json, would
-from lockstitch.errors import LockstitchError, UsageError, raise_all
+from lockstitch.errors import LockstitchError, UsageError
 from lockstitch.lock import carried, export, file, make
 from lockstitch.lock.file import Lock
 from lockstitch.oci.registry.client import Client
@@ -66,8 +66,7 @@ def run(options: argparse.Namespace) -> int:
         message = "--check compares a file, and none is named"
         raise UsageError(message, hint=f"lockstitch export {options.form} --output FILE --check")
     project = load(options.project)
-    lock = file.read(project.root)
-    raise_all(make.stale(project, lock))
+    lock = make.current(project)
     if options.form == "wheels":
         return _wheels(project, lock, options)
     if options.push:

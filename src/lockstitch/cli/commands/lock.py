@@ -27,7 +27,7 @@ from pathlib import Path
 from lockstitch.cli.options import COMMON, INSECURE, exclusive, flag, group, option
 from lockstitch.cli.session import Session, answer_stale, open_session, print_json
 from lockstitch.digest import of_bytes
-from lockstitch.errors import LockstitchError, UsageError, raise_all
+from lockstitch.errors import LockstitchError, UsageError, collected, raise_all
 from lockstitch.lock import changes, file, make, manager
 from lockstitch.oci.registry.client import Client
 from lockstitch.progress import say
@@ -146,8 +146,6 @@ def _check(session: Session, *, as_json: bool) -> int:
     lock = file.read(session.project.root)
     problems = make.stale(session.project, lock) + make.stale_rendered(session.project, lock)
     if not problems:
-        try:
+        with collected(problems):
             manager.of(session.project).check(session.project)
-        except LockstitchError as error:
-            problems.append(error)
     return answer_stale(problems, "the locks fit", as_json=as_json)

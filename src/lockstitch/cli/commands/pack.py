@@ -21,9 +21,8 @@ from pathlib import Path
 
 from lockstitch.cli.options import COMMON, flag, operand, option, repeatable
 from lockstitch.cli.session import open_session, print_json, would
-from lockstitch.errors import raise_all
 from lockstitch.image import bundle, own_wheels
-from lockstitch.lock import file, make, urls
+from lockstitch.lock import make, urls
 from lockstitch.net.download import Download
 from lockstitch.progress import say
 from lockstitch.python.size import shown
@@ -41,8 +40,7 @@ OPTIONS = (
 def run(options: argparse.Namespace) -> int:
     session = open_session(options)
     project = session.project
-    lock = file.read(project.root)
-    raise_all(make.stale(project, lock))
+    lock = make.current(project)
     specs = [project.image(name) for name in options.image] or list(project.images)
     earlier = [bundle.read(path) for path in options.without]
     if options.dry_run:

@@ -45,8 +45,7 @@ _MARK = "# Written by `lockstitch "  # what every version of lockstitch starts w
 def run(options: argparse.Namespace) -> int:
     session = open_session(options)
     project = session.project
-    before = file.read(project.root)
-    raise_all(make.stale(project, before))
+    before = make.current(project)
     lock = before if options.check else stacks.with_services(session, before)
     wanted = stacks.rendered(project, lock)
     there = {name: _read(project.root / name) for name in wanted}

@@ -29,7 +29,7 @@ from lockstitch.cli import stacks
 from lockstitch.cli.options import COMMON_QUIET, exclusive, flag, group, operand, option
 from lockstitch.cli.session import Session, layout_folder, open_session, print_json, would
 from lockstitch.dockerfile import engines, local
-from lockstitch.errors import LockstitchError, UsageError, raise_all
+from lockstitch.errors import LockstitchError, UsageError
 from lockstitch.image import imports
 from lockstitch.lock import file, make
 from lockstitch.oci.layout import Layout
@@ -82,7 +82,7 @@ def execute(
     if options.gpus and not options.in_image:
         message = "--gpus is for --in-image: without it the program has this machine's GPUs"
         raise UsageError(message, hint=f"lockstitch run {spec.name} --in-image --gpus")
-    raise_all(make.stale(session.project, file.read(session.project.root)))
+    make.current(session.project)
     if options.dry_run:
         words = " ".join([*spec.command, *arguments])
         return would(options, f"start `{words}` in the environment of {spec.name}")

@@ -26,10 +26,10 @@ from pathlib import PurePath
 from lockstitch import environ, files
 from lockstitch.cli.options import COMMON, operand, option, repeatable
 from lockstitch.cli.session import Session, layout_folder, open_session, print_json, would
-from lockstitch.errors import LockstitchError, UsageError, printable, raise_all
+from lockstitch.errors import LockstitchError, UsageError, printable
 from lockstitch.image.build import Built
 from lockstitch.image.contents import how_to_get
-from lockstitch.lock import file, make
+from lockstitch.lock import make
 from lockstitch.oci.layout import Layout
 from lockstitch.oci.model import Image
 from lockstitch.progress import say
@@ -142,8 +142,7 @@ def _chosen(session: Session, name: str | None) -> ImageSpec:
 def _built(session: Session, spec: ImageSpec) -> Image:
     """Return the image for this machine, built where it is not up to date."""
     project = session.project
-    lock = file.read(project.root)
-    raise_all(make.stale(project, lock))
+    lock = make.current(project)
     built = session.builder(lock).build([spec], Layout(layout_folder(project), own=True))
     return of_this_machine(project, built)[0].image
 

@@ -27,7 +27,7 @@ from lockstitch import files, git
 from lockstitch.cli.options import COMMON, flag, group, operand, option
 from lockstitch.cli.session import open_session, print_json, verified, would
 from lockstitch.digest import of_bytes
-from lockstitch.errors import UsageError, raise_all
+from lockstitch.errors import UsageError
 from lockstitch.lock import file, make
 from lockstitch.progress import say
 from lockstitch.python.model import Project
@@ -68,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
     if not options.tolerance >= 0:
         message = f"--tolerance is {options.tolerance}, not a number of 0 or more"
         raise UsageError(message, hint="--tolerance 1e-6")
-    raise_all(make.stale(project, file.read(project.root)))
+    make.current(project)
     if options.dry_run:
         return would(options, *(f"rebuild, retrain and compare {image}" for image in images))
     everything = not (options.build or options.train or options.against)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from lockstitch.digest import Digest
-from lockstitch.errors import LockstitchError, raise_all
+from lockstitch.errors import LockstitchError, collected, raise_all
 from lockstitch.patterns import regex
 from lockstitch.python.locks.graph import (
     Dependency,
@@ -212,10 +212,8 @@ def select(
     tags = list(target.tags())
     pins: list[Pinned | Unbuilt] = []
     for package in chosen:
-        try:
+        with collected(problems):
             pins.append(_pinned(package, target, tags))
-        except LockstitchError as error:
-            problems.append(error)
     raise_all(problems)
     return sorted(pins, key=lambda pin: pin.name)
 

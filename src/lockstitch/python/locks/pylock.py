@@ -6,6 +6,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
+from lockstitch import threads
 from lockstitch.digest import Digest, of_bytes
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.python.locks.graph import Graph, Package, Source
@@ -140,17 +141,13 @@ def select(
     """
     lock = _parsed(parse_toml(text, f"`{source}`", hint=_LOCK), source)
     tags = list(target.tags())
-    wheels: list[LockedWheel] = []
-    problems: list[LockstitchError] = []
     packages = sorted(lock.packages, key=lambda package: package.name)
     chosen = _chosen(lock, source, groups, extras)
-    for _, group in groupby(packages, key=lambda package: package.name):
-        try:
-            wheels += _one_name(lock, list(group), target, tags, chosen, built)
-        except LockstitchError as error:
-            problems.append(error)
-    raise_all(problems)
-    return sorted(wheels)
+    groups_of = [list(group) for _, group in groupby(packages, key=lambda package: package.name)]
+    by_name = threads.in_turn(
+        groups_of, lambda group: _one_name(lock, group, target, tags, chosen, built)
+    )
+    return sorted(wheel for wheels in by_name for wheel in wheels)
 
 
 def _chosen(

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from lockstitch import files
 from lockstitch.digest import Digest
-from lockstitch.errors import LockstitchError, raise_all
+from lockstitch.errors import LockstitchError, collected, raise_all
 from lockstitch.patterns import regex
 from lockstitch.python.locks import lists
 from lockstitch.python.locks.graph import File, Graph, Package, Source, holds
@@ -50,10 +50,8 @@ def read(
     if problems is None:
         wrong: list[LockstitchError] = []
         for line in _followed(text, source, None, wrong):
-            try:
+            with collected(wrong):
                 _pin(line, None)
-            except LockstitchError as error:
-                wrong.append(error)
         raise_all(wrong)
     else:
         problems += [
@@ -170,10 +168,8 @@ def _followed(
                 if path in seen:
                     continue
                 seen.add(path)
-                try:
+                with collected(problems):
                     waiting.append((path, _fetched(line, path, follow)))
-                except LockstitchError as error:
-                    problems.append(error)
             elif option not in _IGNORED:
                 problems.append(_refused(line, option, value))
 

@@ -4,11 +4,11 @@ import functools
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
 from lockstitch import progress as talk
+from lockstitch import threads
 from lockstitch.digest import Digest, of_bytes
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.lock.bases.base import Sources
@@ -277,16 +277,10 @@ def _suites(
         ("debian", f"{name}-updates"),
         ("debian-security", f"{name}-security"),
     )
-    suites: list[tuple[str, release.Release]] = []
-    problems: list[LockstitchError] = []
-    with ThreadPoolExecutor(len(places)) as pool:
-        futures = [pool.submit(read, source.root(archive), suite) for archive, suite in places]
-        for (archive, _), future in zip(places, futures, strict=True):
-            try:
-                suites.append((archive, future.result()))
-            except LockstitchError as error:
-                problems.append(error)
-    raise_all(problems)
+    releases = threads.run(
+        places, lambda place: read(source.root(place[0]), place[1]), parallel=len(places)
+    )
+    suites = [(archive, suite) for (archive, _), suite in zip(places, releases, strict=True)]
     _check_lists(suites, name, architecture)
     return suites
 
