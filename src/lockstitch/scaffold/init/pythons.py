@@ -19,6 +19,7 @@ _IN_TAG = re.compile(r"python(3\.\d{1,2})(?![\d])")  # of images of uv and other
 _PYTHON_IMAGE = re.compile(r"(?:^|/)python$|python3?$|uvicorn-gunicorn|/lambda/python")
 _PIN = re.compile(r"(\s*[A-Za-z0-9._-]+\s*(?:\[[^\]]*\])?\s*)={2,3}\s*([0-9][\w.]*)\s*(;.*)?")
 _REQUIRES = re.compile(r"""(?m)^(\s*requires-python\s*=\s*)(["'])([^"'\n]*)\2""")
+_FLOORS_FROM = 11  # the first versions with a wheel for an older Python need nothing newer
 
 
 def named(folder: Folder, repo: Repository, conda: str, pipfile: str) -> Iterator[Named]:
@@ -148,6 +149,8 @@ def fitted(
 
 def floors_of(lines: Sequence[str], minor: str) -> dict[str, str]:
     """Return the least version, by name, of what the pins need that have to move for a Python."""
+    if int(minor[2:]) < _FLOORS_FROM:
+        return {}
     moved = {of_requirement(line) for line, _ in without_wheel(lines, minor)}
     needed = [each for name in moved for each in wheels()["needs"].get(name, ())]
     return {of_requirement(each): each.partition("==")[2] for each in sorted(needed)}
