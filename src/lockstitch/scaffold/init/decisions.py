@@ -76,15 +76,15 @@ class _Known:
 
     @classmethod
     def of(cls, facts: Facts, minor: str) -> "_Known":
-        found = find(facts, minor)
-        if found.programs and found.programs[0].kind == "notebook":
+        chosen = find(facts, minor)
+        if chosen.programs and chosen.programs[0].kind == "notebook":
             # Of several notebooks one whose data is here, the likeliest.
-            several = [*found.programs, *found.others][:_NOTEBOOKS]
-            best = min(several, key=lambda each: bool(contents_of(facts, found, each).absent))
-            others = [each for each in (*found.programs, *found.others) if each is not best]
-            notes = (*found.notes, *shell_lines(found.repo, best))
-            found = replace(found, programs=(best,), others=tuple(others), notes=notes)
-        return cls(found=found, every=complete(facts, found))
+            several = [*chosen.programs, *chosen.others][:_NOTEBOOKS]
+            best = min(several, key=lambda p: bool(contents_of(facts, chosen, p).absent))
+            others = [p for p in (*chosen.programs, *chosen.others) if p is not best]
+            notes = (*chosen.notes, *shell_lines(chosen.repo, best))
+            chosen = replace(chosen, programs=(best,), others=tuple(others), notes=notes)
+        return cls(found=chosen, every=complete(facts, chosen))
 
     @property
     def programs(self) -> list[Program]:
@@ -138,8 +138,8 @@ def decide(
     if with_tools:
         files[".python-version"] = _python_version(facts, minor, force=force)
         files |= _hooks(facts, notes)
-    found = tuple(item for item in ordered if isinstance(item, Table))
-    return Decisions(tables=found, files=files, notes=tuple(notes), reasons=tuple(reasons))
+    items = tuple(item for item in ordered if isinstance(item, Table))
+    return Decisions(tables=items, files=files, notes=tuple(notes), reasons=tuple(reasons))
 
 
 def _is_of(item: Table | str, part: str) -> bool:
@@ -177,16 +177,16 @@ def _hooks(facts: Facts, notes: list[str]) -> dict[str, str]:
             notes.append(f"`{there}`: {message}")
         return {}
     settings: dict[str, str] = {}
-    said: object = True
+    in_project: object = True
     if facts.manager == "poetry":
         text = facts.folder.text("poetry.toml") or ""
         own = table(parse_toml(text, "`poetry.toml`", hint="correct that line"), "virtualenvs")
-        said = own.get("in-project")
-        if said is None:  # the hooks are programs of .venv
+        in_project = own.get("in-project")
+        if in_project is None:  # the hooks are programs of .venv
             added = [Table(path=("virtualenvs",), values={"in-project": True})]
             settings = {"poetry.toml": edit(text, added, "poetry.toml").text}
     wanted = new.hook_files(
-        facts.manager, in_project=said is not False, has_code=tables.has_code(facts)
+        facts.manager, in_project=in_project is not False, has_code=tables.has_code(facts)
     )
     return settings | {n: text for n, text in wanted.items() if not facts.folder.has(n)}
 
@@ -294,7 +294,7 @@ def _requires_python(facts: Facts) -> str:
         facts.inputs.requires_python,
         table(facts.poetry, "dependencies").get("python"),
     )
-    asked = next((each for each in stated if isinstance(each, str) and each), "")
+    asked = next((bounds for bounds in stated if isinstance(bounds, str) and bounds), "")
     # Poetry's own: from this version up to the next major one.
     match = re.fullmatch(r"\^\s*(3\.[0-9.]+)", asked.strip())
     return f">={match[1]},<4" if match else asked
@@ -315,7 +315,7 @@ def _images(
     if settings:  # what its author left out has a default that he knows
         values = {}
     used = tables.declared(facts)
-    used |= {n for name, each in tables.groups(facts).items() if name != "dev" for n in each}
+    used |= {n for name, names in tables.groups(facts).items() if name != "dev" for n in names}
     packages, notes = (
         system.packages(known.found.repo, known.found.codes, used) if known else ([], [])
     )
@@ -328,16 +328,16 @@ def _images(
         yield from _default_groups(facts, _groups_of(images))
     if images or known is None:
         return
-    found, every = known.found, known.every
-    yield from found.notes
-    if not found.programs:
-        yield from _without_command(facts, found)
+    listed, every = known.found, known.every
+    yield from listed.notes
+    if not listed.programs:
+        yield from _without_command(facts, listed)
         return
     groups: dict[str, list[str]] = {}
     left_out: dict[str, None] = {}
     absent: dict[str, tuple[str, str]] = {}  # where each is read, and the image that writes it
     tables_of_images = []
-    yield from _without_image(found, every)
+    yield from _without_image(listed, every)
     for contents in every:
         program = contents.program
         image, lines = _image(facts, program, contents)
@@ -347,7 +347,7 @@ def _images(
             yield f"image `{program.image}`: {names} added, which its program needs"
         yield from _starting(facts, python[1], contents)
         if contents.variables:
-            yield _wanting(program.image, contents.variables, found.examples)
+            yield _wanting(program.image, contents.variables, listed.examples)
         left_out |= dict.fromkeys(contents.left_out)
         yield from contents.notes
         if program.asks:
@@ -367,15 +367,15 @@ def _images(
     for name, image in tables_of_images:
         yield Table(path=("tool", "lockstitch", "images", name), values=image)
     left_out |= dict.fromkeys(_lacked(absent, known))
-    yield from (f"left out: {each}" for each in left_out)
-    yield from proposed(facts, found, known.programs)
+    yield from (f"left out: {name}" for name in left_out)
+    yield from proposed(facts, listed, known.programs)
     built = {name for name, _ in tables_of_images}
-    told = any("lockstitch run" in note for each in every for note in each.notes)
+    told = any("lockstitch run" in note for contents in every for note in contents.notes)
     has_model = any(
-        is_model(name) and covered(name, each.include)
-        for each in every
-        for name in found.repo.every_name
-        if each.program.image == "serve"
+        is_model(name) and covered(name, contents.include)
+        for contents in every
+        for name in listed.repo.every_name
+        if contents.program.image == "serve"
     )
     if {"train", "serve"} <= built and not told and not has_model:
         yield "once training has written a model, add it to the `include` of the image `serve`"
@@ -418,16 +418,16 @@ def _groups_of(images: Mapping[str, Any]) -> list[str]:
     return [*dict.fromkeys(name for name in names if isinstance(name, str) and name != "dev")]
 
 
-def _without_image(found: Found, every: Sequence[Contents]) -> Iterator[str]:
+def _without_image(known: Found, every: Sequence[Contents]) -> Iterator[str]:
     """Yield which scripts are neither an image's program, nor a step before one, nor a part."""
     programs = [
         program for contents in every for program in (contents.program, *contents.program.before)
     ]
     used = {program.path for program in programs}
     entries = [entry_of(program.command, program.env, program.workdir) for program in programs]
-    for path in {path for entry in entries if entry for path in reached(found.tree, entry)}:
-        used |= set() if path not in found.codes or found.codes[path].has_main else {path}
-    others = sorted({program.path for program in found.others} - used)
+    for path in {path for entry in entries if entry for path in reached(known.tree, entry)}:
+        used |= set() if path not in known.codes or known.codes[path].has_main else {path}
+    others = sorted({program.path for program in known.others} - used)
     if others:
         yield f"programs without an image: {first_of([f'`{path}`' for path in others], 5)}"
 
@@ -471,14 +471,14 @@ def _add_reasons(facts: Facts, known: _Known, reasons: list[Reason]) -> None:
         reasons.append(Reason(image=program.image, values=image, why=why))
 
 
-def _without_command(facts: Facts, found: Found) -> Iterator[Table | str]:
+def _without_command(facts: Facts, known: Found) -> Iterator[Table | str]:
     """Yield an image of what is there, and say that nothing starts it."""
     values: dict[str, Any] = {"include": list(facts.loose)} if facts.loose else {}
     yield Table(path=("tool", "lockstitch", "images", "app"), values=values)
-    notebooks = [n for n in found.repo.every_name if n.endswith(".ipynb")]
+    notebooks = [n for n in known.repo.every_name if n.endswith(".ipynb")]
     if notebooks:
         yield f"`{notebooks[0]}` is a notebook, which no image starts: make it a script"
-    code = sorted(name for name in found.codes if not name.startswith(("tests/", "docs/")))
+    code = sorted(name for name in known.codes if not name.startswith(("tests/", "docs/")))
     shown = first_of([f"`{name}`" for name in code], 3) or "this folder, which has no Python code"
     yield (
         f"no program was found in {shown}: image `app` has no command; "
@@ -505,7 +505,7 @@ def _image(facts: Facts, program: Program, contents: Contents) -> tuple[dict[str
     values |= {"include": contents.include} if contents.include else {}
     values |= {"outputs": contents.outputs} if contents.outputs else {}
     if program.before:
-        values |= {"before": [shlex.join(each.command) for each in program.before]}
+        values |= {"before": [shlex.join(step.command) for step in program.before]}
     values |= {"command": list(program.command)}
     values |= {"workdir": program.workdir} if program.workdir else {}
     values |= {"env": dict(sorted(contents.env.items()))} if contents.env else {}

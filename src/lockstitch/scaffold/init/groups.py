@@ -34,20 +34,20 @@ _LEAST = 5_000_000  # bytes that are worth a group of their own
 class Users:
     """Which images import what, and which of them load models."""
 
-    def __init__(self, found: Found, programs: Sequence[Program]) -> None:
+    def __init__(self, known: Found, programs: Sequence[Program]) -> None:
         """Follow the imports of each image's programs."""
-        self._found = found
+        self._found = known
         self._images: dict[str, set[str]] = {}  # by distribution
         self._loading: set[str] = set()
         self._saved: set[str] = set()  # what scripts import that may have made a model
         for program in programs:
             for each in (program, *program.before):
                 self._take(program.image, each)
-        for script in found.others if self._loading else ():
+        for script in known.others if self._loading else ():
             entry = entry_of(script.command, script.env, script.workdir)
-            if entry and self._calls(reached(found.tree, entry), _SAVES):
-                imports = follow(found.tree, entry)
-                self._saved |= {of_requirement(distribution_of(each.top)) for each in imports}
+            if entry and self._calls(reached(known.tree, entry), _SAVES):
+                imports = follow(known.tree, entry)
+                self._saved |= {of_requirement(distribution_of(lead.top)) for lead in imports}
 
     def _take(self, image: str, program: Program) -> None:
         command = ("python", program.path) if program.kind == "console" else program.command
@@ -55,8 +55,8 @@ class Users:
         if entry is None:  # `rq worker` is of rq, whatever it imports
             self._images.setdefault(of_requirement(program.command[0]), set()).add(image)
             return
-        for each in follow(self._found.tree, entry):
-            name = of_requirement(distribution_of(each.top))
+        for lead in follow(self._found.tree, entry):
+            name = of_requirement(distribution_of(lead.top))
             self._images.setdefault(name, set()).add(image)
         if self._calls(reached(self._found.tree, entry), _LOADS):
             self._loading.add(image)
@@ -78,13 +78,13 @@ class Users:
 
 
 def settled(
-    facts: Facts, found: Found, programs: Sequence[Program], notes: list[str], *, split: bool
+    facts: Facts, known: Found, programs: Sequence[Program], notes: list[str], *, split: bool
 ) -> Facts:
     """Return the facts with guesses that no image needs in the group for developing, and say so.
 
     With `split`, what only one image imports is in a group of its name, what none uses in `dev`.
     """
-    users = Users(found, programs)
+    users = Users(known, programs)
     inputs = facts.inputs
     if not programs or facts.manager != "uv" or facts.project.get("dependencies"):
         return facts
@@ -93,8 +93,8 @@ def settled(
     guessed = {of_requirement(line): (line, where) for line, where in inputs.guessed.items()}
     for name in users.unused([*guessed]):
         line, where = guessed[name]
-        moved = [each for each in listed if of_requirement(each) == name]
-        listed = [each for each in listed if each not in moved]
+        moved = [line for line in listed if of_requirement(line) == name]
+        listed = [line for line in listed if line not in moved]
         groups.setdefault("dev", []).extend(moved)
         told = f"`{where}` needs `{line}`, which no list has: added"
         because = f"to the group `dev`, as no image runs `{where.partition(':')[0]}`"
@@ -156,7 +156,7 @@ def proposed(facts: Facts, found: Found, programs: Sequence[Program]) -> Iterato
 def _without_brought(alone: Sequence[str], listed: Sequence[str]) -> list[str]:
     """Return names without those that others of a list bring into each image anyway."""
     table = load_table(__package__, "eras.toml")["brings"]
-    brought = {each for name in listed if name not in alone for each in table.get(name, ())}
+    brought = {other for name in listed if name not in alone for other in table.get(name, ())}
     return [name for name in alone if name not in brought]
 
 
@@ -166,12 +166,12 @@ def _locked(facts: Facts) -> dict[str, tuple[int, list[str]]]:
     if not path.is_file() or not facts.folder.inside(path):
         return {}
     graph = uv.read(files.read_text(path), problems=[])  # what is wrong there, others tell
-    found = {"": (0, [each.name for root in graph.roots for each in root.dependencies])}
+    sizes_of = {"": (0, [needed.name for root in graph.roots for needed in root.dependencies])}
     for package in graph.packages:
         sizes = [file.size or 0 for file in package.wheels if _LINUX.search(file.name)]
-        needs = [each.name for each in package.dependencies]
-        found[package.name] = (sizes[-1] if sizes else 0, needs)
-    return found
+        needs = [needed.name for needed in package.dependencies]
+        sizes_of[package.name] = (sizes[-1] if sizes else 0, needs)
+    return sizes_of
 
 
 def _saved(packages: Mapping[str, tuple[int, list[str]]], names: Sequence[str]) -> int:

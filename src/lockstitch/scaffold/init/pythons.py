@@ -82,7 +82,7 @@ def without_wheel(lines: Sequence[str], minor: str) -> Iterator[tuple[str, str]]
     from packaging.requirements import InvalidRequirement, Requirement
 
     table = wheels()
-    pythons = [int(each[2:]) for each in table["pythons"]]
+    pythons = [int(python[2:]) for python in table["pythons"]]
     column = sum(python <= int(minor[2:]) for python in pythons) - 1  # of a newer one: the last
     if column < 0:
         return
@@ -152,8 +152,8 @@ def floors_of(lines: Sequence[str], minor: str) -> dict[str, str]:
     if int(minor[2:]) < _FLOORS_FROM:
         return {}
     moved = {of_requirement(line) for line, _ in without_wheel(lines, minor)}
-    needed = [each for name in moved for each in wheels()["needs"].get(name, ())]
-    return {of_requirement(each): each.partition("==")[2] for each in sorted(needed)}
+    needed = [floor for name in moved for floor in wheels()["needs"].get(name, ())]
+    return {of_requirement(line): line.partition("==")[2] for line in sorted(needed)}
 
 
 def repaired(text: str, notes: list[str]) -> str:
