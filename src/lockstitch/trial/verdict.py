@@ -202,7 +202,7 @@ def _unset(output: str, read: Sequence[Sequence[str]]) -> Iterator[tuple[int, st
         if known:
             yield from ((match.start(), name) for name in known)
         elif named and _SAID_UNSET.search(match[1]):
-            yield match.start(), named[1]
+            yield from ((match.start(), name) for name in _VARIABLE.findall(match[1]))
         elif _CHAINLIT in match[1]:
             yield match.start(), "CHAINLIT_AUTH_SECRET"
 

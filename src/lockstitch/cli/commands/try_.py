@@ -56,7 +56,9 @@ OPTIONS = (
 )
 _SHOWN = 40  # lines of output
 _WIDE = 160  # characters of a program's last error
-_ERROR = re.compile(r"(?:[a-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit|Interrupt|NotFound\w*)\b: .")
+_ERROR = re.compile(
+    r"(?:[a-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit|Interrupt|NotFound\w*|Mismatch)\b: ."
+)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -114,7 +114,7 @@ def _say_elsewhere(server: Contents, name: str, jobs: Sequence[Contents]) -> Non
     base = posixpath.basename(name)
     for job in jobs:
         for path in job.written if is_model(name) else ():
-            if posixpath.basename(path) == base and "*" not in path:
+            if posixpath.basename(path) == base and "*" not in path and path != name:
                 image = job.program.image
                 server.notes.append(
                     f"image `{image}` writes `{path}`, and image `{server.program.image}` reads "

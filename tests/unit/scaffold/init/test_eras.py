@@ -70,6 +70,11 @@ def test_an_old_pin_bounds_what_it_does_not_bound_itself(
         ("dash==3.0.0\n", "import dash\ndash.Dash().run_server()\n", ["dash==3.0.0"]),
         ("dash\n", "import other\nother.app.run_server()\n", ["dash"]),
         ("gradio\n", "import gradio as gr\nwith gr.Box():\n    pass\n", ["gradio<4"]),
+        (
+            "protobuf\n",
+            "from google.protobuf import descriptor as _d\nF = _d.FieldDescriptor(name='a')\n",
+            ["protobuf<3.21"],
+        ),
         ("numpy\n", "import numpy as np\nx = np.float(1)\n", ["numpy<1.24"]),
         ("numpy\n", "import numpy as np\nx = np.float64(1), np.NaN\n", ["numpy<2"]),
         ("numpy\n", "import numpy as np\nx = np.NaN, np.int\n", ["numpy<1.24"]),
