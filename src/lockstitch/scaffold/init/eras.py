@@ -31,7 +31,8 @@ def bounds(
     `asked` has the specifiers of each distribution that a list names, as far as it has any.
     """
     wanted: dict[str, str] = {}
-    for line, why in (*_models(folder, names, asked), *_removed(folder, names, asked)):
+    found = (*_models(folder, names, asked), *_removed(folder, names, asked), *_unbuilt(asked))
+    for line, why in found:
         wanted.setdefault(line, why)
     count = -1
     while count < len(wanted):  # what is bounded now may bound another one
@@ -97,6 +98,14 @@ def _reaches(specifiers: "SpecifierSet", version: str) -> bool:
 
 
 # --- other packages
+
+
+def _unbuilt(asked: Mapping[str, "SpecifierSet"]) -> Iterator[tuple[str, str]]:
+    """Yield what stands in place of versions that setuptools of today does not build."""
+    for old, line in load_table(__package__, "eras.toml")["unbuilt"].items():
+        name, _, limit = old.partition("<")
+        if name in asked and is_below(asked[name], limit):
+            yield line, f"`{name}` below {limit} is not built by the setuptools of today"
 
 
 def _company(asked: Mapping[str, "SpecifierSet"]) -> Iterator[tuple[str, str]]:

@@ -23,7 +23,8 @@ _MOST = 400  # files that are read
 _OLDER, _NEWEST = 8, 14
 # Written without a module of their own, or only for developing.
 _BROUGHT = frozenset({"joblib", "numpy", "scipy"})  # by scikit-learn
-_SERVER = re.compile(r"(?m)^\s*(?:import|from) (?:fastapi|starlette)\b")
+_IMPORT = r"(?m)^\s*(?:import|from) (?:{})\b"
+_ASYNC_VIEW = re.compile(r"(?m)^\s*@\w+\.(?:route|get|post)\([^\n]*\)\n(?:\s*@.*\n)*\s*async def")
 _TOOLS = frozenset({"setuptools", "pip", "wheel", "pytest", "nox", "invoke", "sphinx"})
 
 
@@ -83,11 +84,9 @@ def guess(folder: Folder, names: Collection[str]) -> Guess:
             distributions.setdefault(distribution, place)
             alike[distribution] = tuple(names_table("alike").get(top, ()))
         mentioned |= {name for name in models if tree and posixpath.basename(name) in text}
-        for call, distribution in names_table("hidden").items() if tree else ():
-            # `Form(` is Django's as well.
-            if call in text and (distribution != "python-multipart" or _SERVER.search(text)):
-                distributions.setdefault(distribution, f"{path}`, for `{call.rstrip('(')}")
-                alike.setdefault(distribution, ())
+        for distribution, call in _hidden(text) if tree else ():
+            distributions.setdefault(distribution, f"{path}`, for `{call}")
+            alike.setdefault(distribution, tuple(names_table("alike").get(distribution, ())))
     for path in sorted(mentioned or models):
         tops = pickles.modules(folder, path)
         for top in sorted(tops - own - (_BROUGHT if "sklearn" in tops else set())):
@@ -95,6 +94,18 @@ def guess(folder: Folder, names: Collection[str]) -> Guess:
                 distributions.setdefault(distribution, path)
                 alike.setdefault(distribution, tuple(names_table("alike").get(top, ())))
     return Guess(distributions=distributions, alike=alike, unknown=unknown)
+
+
+def _hidden(text: str) -> Iterator[tuple[str, str]]:
+    """Yield the distributions that a file needs without an import, each with what needs it."""
+    plain = text.replace('"', "'")
+    for call, needed in names_table("hidden").items():
+        beside = names_table("hidden_beside").get(call, "")
+        if call in plain and (not beside or re.search(_IMPORT.format(beside), plain)):
+            named = needed if isinstance(needed, list) else [needed]
+            yield from ((distribution, call.rstrip("('")) for distribution in named)
+    if "Flask" in plain and _ASYNC_VIEW.search(plain):
+        yield "asgiref", "async def"
 
 
 def _runs(tree: ast.Module | None) -> bool:

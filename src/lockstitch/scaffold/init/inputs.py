@@ -12,6 +12,7 @@ from lockstitch.python.names import normal, of_requirement, undeclared
 from lockstitch.python.tables import parse_toml, table, texts
 from lockstitch.repository.dockerfile.images import image_files
 from lockstitch.repository.files import Repository
+from lockstitch.resources import load_table
 from lockstitch.scaffold.init import eras, managers, pythons
 from lockstitch.scaffold.init.conda import environment
 from lockstitch.scaffold.init.folder import Folder
@@ -554,10 +555,18 @@ def _fill(
     nothing = not inputs.dependencies and not any(name != "dev" for name in inputs.groups)
     there = {of_requirement(line) for line in inputs.dependencies}
     there |= {of_requirement(line) for lines in inputs.groups.values() for line in lines}
+    every = [*inputs.dependencies, *(line for lines in inputs.groups.values() for line in lines)]
+    plain = [re.sub(r"[\s_]", lambda m: "-" if m[0] == "_" else "", line.lower()) for line in every]
+    for extra, brings in names_table("extras").items():
+        there |= {*brings} if any(line.startswith(extra) for line in plain) else set()
+    brought = {each for name in there for each in _brings().get(name, ())}
     added = []
     for distribution, where in needs.distributions.items():
         likes = {normal(each) for each in needs.alike[distribution]} | {distribution}
-        if likes & there or (not nothing and distribution in _SERVERS):
+        hidden = "`, for `" in where  # which a package may bring as well
+        if likes & (there | brought if hidden else there) or (
+            not nothing and distribution in _SERVERS
+        ):
             continue
         line = next((spare[like] for like in sorted(likes) if like in spare), distribution)
         added.append((line, where))
@@ -586,6 +595,11 @@ def _fill(
         shown = [f"`{name}` ({where})" for name, where in unknown.items()][:_SHOWN]
         if shown:
             inputs.notes.append(f"no table knows the distribution of {', '.join(shown)}: uv add it")
+
+
+def _brings() -> Mapping[str, Any]:
+    brings: Mapping[str, Any] = load_table(__package__, "eras.toml")["brings"]
+    return brings
 
 
 def _undeclared_imports(inputs: Inputs) -> None:

@@ -661,3 +661,58 @@ def test_lists_of_a_model_of_mlflow_are_its_own(tmp_path: Path) -> None:
 def test_pins_that_need_a_newer_python_count_against_one(tmp_path: Path) -> None:
     inputs = inputs_of(tmp_path, {"requirements.txt": "numpy==2.5.2\nscipy>=1.18\npandas==2.2.3\n"})
     assert [inputs.old_pins(minor) for minor in ("3.11", "3.12", "3.13")] == [2, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("listed", "code", "added"),
+    [
+        ("pandas\n", "import pandas as pd\npd.DataFrame().plot()\ndf.plot()\n", ["matplotlib"]),
+        ("pandas\n", "import pandas\npandas.read_xml('a')\n", ["lxml"]),
+        ("matplotlib\n", "import matplotlib\ndf.plot()\n", []),
+        ("umap-learn[plot]\n", "import umap.plot\n", []),
+        (
+            "fastapi\nuvicorn\n",
+            "import fastapi\napp = fastapi.FastAPI()\n@app.websocket('/a')\nasync def a(s): ...\n",
+            ["websockets"],
+        ),
+        (
+            "fastapi\nuvicorn[standard]\n",
+            "import fastapi\napp = fastapi.FastAPI()\n@app.websocket('/a')\nasync def a(s): ...\n",
+            [],
+        ),
+        (
+            "flask\n",
+            "from flask import Flask\na = Flask(__name__)\n@a.route('/')\nasync def b(): ...\n",
+            ["asgiref"],
+        ),
+        ("flask[async]\n", "from flask import Flask\n@a.route('/')\nasync def b(): ...\n", []),
+        (
+            "sqlalchemy<2.1\n",
+            "import sqlalchemy\nURL = 'postgresql://me@db/x'\n",
+            ["psycopg2-binary"],
+        ),
+        ("sqlalchemy\nasyncpg\n", "import sqlalchemy\nURL = 'postgresql://me@db/x'\n", []),
+        ("plotly\n", "import plotly.express as px\n", ["pandas"]),
+        ("plotly\nseaborn\n", "import seaborn\nimport plotly.express as px\n", []),
+        ("httpx\n", "import httpx\nhttpx.Client(http2=True)\n", ["h2"]),
+        ("wtforms\n", "from wtforms.validators import Email\nEmail()\n", ["email-validator"]),
+        ("requests\n", "import requests\nForm(1)\nEmail()\nplot_tree(1)\n", []),
+    ],
+)
+def test_what_a_call_needs_and_no_list_has(
+    listed: str, code: str, added: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "requirements.txt").write_text(listed)
+    (tmp_path / "main.py").write_text(code)
+    found = read_inputs(Folder(tmp_path), {}, SetupMetadata(), converts=False)
+    assert found.dependencies == [*listed.split(), *added]
+
+
+def test_what_setuptools_does_not_build_is_moved_to_what_it_builds(tmp_path: Path) -> None:
+    for listed in ("MarkupSafe==1.0", "markupsafe<1.1"):
+        (tmp_path / "requirements.txt").write_text(f"{listed}\n")
+        found = read_inputs(Folder(tmp_path), {}, SetupMetadata(), converts=False)
+        name = listed[: len("markupsafe")]
+        assert found.dependencies == [f"{name}==1.1.1"]
+        told = "`markupsafe` below 1.1 is not built by the setuptools of today"
+        assert f"`markupsafe==1.1.1`: {told}" in found.notes
