@@ -153,7 +153,8 @@ def _run(trial: Trial, *, writable: bool) -> tuple[Verdict, list[str]]:
         outcome = "asks" if code and not trial.spec.port and _asks(output) else outcome
         outcome = "failed" if raised or (answered and not answered.is_good) else outcome
         gave_up = gives_up(output) if outcome == "ended" else ""
-        outcome = "failed" if gave_up else outcome
+        waits = outcome == "runs" and _asks_in_vain(output)
+        outcome = "failed" if gave_up or waits else outcome
         ran = raised or answered is not None  # until it was stopped here
         code = code if outcome in {"ended", "failed"} and not ran else None
         if code == _REFUSED and output.startswith("enter: "):
@@ -176,6 +177,12 @@ def _run(trial: Trial, *, writable: bool) -> tuple[Verdict, list[str]]:
 
 def _last_line(output: str) -> str:
     return output.rstrip().rpartition("\n")[2]
+
+
+def _asks_in_vain(output: str) -> bool:
+    """Return whether the last that a program said is that a service does not answer."""
+    told = lacks("\n".join(output.rstrip().splitlines()[-3:]))
+    return any(lack.kind in {"service", "host"} for lack in told)
 
 
 def _asks(output: str) -> bool:

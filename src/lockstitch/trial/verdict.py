@@ -82,7 +82,7 @@ _SERVICES = (
     re.compile(r"(?P<host>[\w.-]+):(?P<port>\d+): \[Errno (?:111|-[235])\]"),
     re.compile(r"Can't connect to MySQL server on '(?P<host>[^':]+):?(?P<port>\d*)"),
     re.compile(
-        r"HTTPConnectionPool\(host='(?P<host>[^']+)', port=(?P<port>\d+)\)[^\n]*"
+        r"HTTPConnection(?:Pool)?\(host='(?P<host>[^']+)', port=(?P<port>\d+)\)[^\n]*"
         r"(?:Connection refused|Name or service not known|name resolution)"
     ),
 )
@@ -91,6 +91,7 @@ _HOST = re.compile(
     r"Failed to resolve '(?P<one>[\w.-]+\.[a-z]+)'"
     r"|ConnectionPool\(host='(?P<two>[\w.-]+\.[a-z]+)', port=\d+\)[^\n]*(?:Max retries|timed out)"
     r"|Cannot connect to host (?P<three>[\w.-]+\.[a-z]+):"
+    r"|Could not resolve host: (?P<four>[\w.-]+\.[a-z]+)"
 )
 _NO_HOST = re.compile(r"(?:URLError: <urlopen error|ConnectError:|gaierror:) ?\[Errno -[235]\]")
 _ADDRESS = re.compile(r"https?://([\w.-]+\.[a-z]{2,})")
@@ -270,7 +271,7 @@ def lacks(output: str, read: Sequence[Sequence[str]] = ()) -> list[Lack]:
     hosts = {m[m.lastgroup or 0]: m.start() for m in _HOST.finditer(output)}
     if not hosts and (gone := _NO_HOST.search(output)):
         named = [m[1] for m in _ADDRESS.finditer(output)]
-        hosts = dict.fromkeys(named[-1:], gone.start())
+        hosts = dict.fromkeys(named[-1:] or ["of another machine"], gone.start())
     local = {lack.name.partition(":")[0] for _, lack in seen if lack.kind == "service"}
     seen += [(at, Lack(kind="host", name=host)) for host, at in hosts.items() if host not in local]
     models = [(m.start(), Lack(kind="model", name=m[1])) for m in _BENTO.finditer(output)]

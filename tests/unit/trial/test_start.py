@@ -178,6 +178,19 @@ def test_what_a_script_that_is_there_is_started_with_is_named(store: Store) -> N
     ]
 
 
+@pytest.mark.slow
+def test_a_program_that_waits_for_a_service_that_is_not_there_has_failed(store: Store) -> None:
+    told = (
+        "WARNING HTTPConnection(host='mlflow', port=5000): Failed: [Errno 111] Connection refused"
+    )
+    made = image()
+    config = dataclasses.replace(made.config, command=("sh", "-c", 'echo "$0"; sleep 61.6', told))
+    table = ImageSpec(name="x", command=config.command)
+    verdict = start(Trial(spec=table, config=config, root=unpacked(made, store), seconds=3))
+    assert verdict.outcome == "failed"
+    assert [(lack.kind, lack.name) for lack in verdict.lacks] == [("service", "mlflow:5000")]
+
+
 def test_all_folders_that_it_wants_are_named_at_once(store: Store) -> None:
     verdict = run(store, "mkdir logs && mkdir -p models/x && echo 1 >models/x/m")
     assert (verdict.outcome, verdict.writes) == ("failed", ("logs", "models"))

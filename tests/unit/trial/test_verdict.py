@@ -95,6 +95,14 @@ from lockstitch.trial.verdict import Lack, folders_written, gives_up, lacks
             *("account", "Google Cloud"),
         ),
         (
+            "DNSError: Failed to perform, curl: (6) Could not resolve host: q.example.com. See\n",
+            *("host", "q.example.com"),
+        ),
+        (
+            "urllib.error.URLError: <urlopen error [Errno -2] Name or service not known>\n",
+            *("host", "of another machine"),
+        ),
+        (
             "FileNotFoundError: No such file or directory (os error 2): \ndata/raw/rows.csv\n",
             *("file", "data/raw/rows.csv"),
         ),

@@ -8,7 +8,7 @@ import configparser
 import posixpath
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
 
@@ -614,28 +614,42 @@ def _made_by_images(repo: Repository) -> Iterator[NamedCommand]:
 
 
 def _dvc(repo: Repository) -> Iterator[NamedCommand]:
-    text = repo.text("dvc.yaml") or ""
-    if not text:
-        return
-    for name, stage, values in _stages(repo, _yaml(text)):
-        listed = stage.get("cmd")
-        for item in listed if isinstance(listed, list) else [listed]:
-            if isinstance(item, str) and item:
+    """Yield the commands of DVC's stages, which start in the folder of their dvc.yaml."""
+    paths = [name for name in repo.every_name if posixpath.basename(name) == "dvc.yaml"]
+    for path in sorted(paths, key=lambda name: name.count("/")):
+        text, home = repo.text(path) or "", posixpath.dirname(path)
+        for name, stage, values in _stages(repo, home, _yaml(text)):
+            folder = posixpath.normpath(posixpath.join(home, str(stage.get("wdir") or ".")))
+            makes = tuple(_listed(folder, stage, values, "outs", "metrics", "plots"))
+            outs = tuple(posixpath.dirname(n) if posixpath.splitext(n)[1] else n for n in makes)
+            needs = tuple(_listed(folder, stage, values, "deps"))
+            listed = stage.get("cmd")
+            for item in listed if isinstance(listed, list) else [listed]:
+                if not isinstance(item, str) or not item:
+                    continue
                 line = 1 + text[: max(0, text.find(item.splitlines()[0]))].count("\n")
-                makes = tuple(_listed(stage, values, "outs", "metrics", "plots"))
-                outs = tuple(posixpath.dirname(n) if posixpath.splitext(n)[1] else n for n in makes)
-                needs = tuple(_listed(stage, values, "deps"))
-                for command in _of_text("dvc.yaml", line, _filled(item, values), str(name)):
-                    yield replace(command, outputs=outs, needs=needs, makes=makes)
+                for command in _of_text(path, line, _filled(item, values), str(name)):
+                    inside = posixpath.normpath(posixpath.join(folder, command.folder))
+                    yield replace(
+                        command,
+                        folder="" if inside.startswith(".") else inside,
+                        outputs=outs,
+                        needs=needs,
+                        makes=makes,
+                    )
 
 
-def _stages(repo: Repository, content: object) -> Iterator[tuple[str, Mapping[str, Any], Any]]:
+def _stages(
+    repo: Repository, home: str, content: object
+) -> Iterator[tuple[str, Mapping[str, Any], Any]]:
     """Yield the stages of dvc.yaml with their values: of what is done for each item, the first."""
     document = content if isinstance(content, dict) else {}
     values: dict[str, Any] = {}
     listed = document.get("vars")
     for part in ("params.yaml", *(listed if isinstance(listed, list) else ())):
-        params = _yaml(repo.text(part) or "") if isinstance(part, str) else part
+        params = (
+            _yaml(repo.text(posixpath.join(home, part)) or "") if isinstance(part, str) else part
+        )
         values |= params if isinstance(params, dict) else {}
     for name, stage in table(document, "stages").items():
         if not isinstance(stage, dict):
@@ -669,7 +683,7 @@ def _filled(text: str, values: object) -> str:
     return _TEMPLATE.sub(value, text)
 
 
-def _listed(stage: Mapping[str, object], values: object, *keys: str) -> Iterator[str]:
+def _listed(folder: str, stage: Mapping[str, object], values: object, *keys: str) -> Iterator[str]:
     """Yield the files and folders that a stage of DVC lists under some keys."""
     for key in keys:
         listed = stage.get(key)
@@ -677,7 +691,7 @@ def _listed(stage: Mapping[str, object], values: object, *keys: str) -> Iterator
             name = next(iter(item), "") if isinstance(item, dict) else item
             name = _filled(name, values) if isinstance(name, str) else ""
             if name and "$" not in name:
-                yield posixpath.normpath(name)
+                yield posixpath.normpath(posixpath.join(folder, name))
 
 
 def _yaml(text: str) -> object:
@@ -723,7 +737,7 @@ def _makefiles(repo: Repository, own: AbstractSet[str]) -> Iterator[NamedCommand
         def known(match: re.Match[str], values: Mapping[str, str] = values) -> str:
             return values.get(match[1] or match[2], match[0])
 
-        for number, line in enumerate(repo.lines(name), 1):
+        for number, line in _whole(repo.lines(name)):
             text = _VARIABLE.sub(known, line.strip().lstrip("@-"))
             given = _GIVEN.fullmatch(text.replace(":=", "=", 1))
             match = re.match(r"([\w./-]+)[^:=]*:(?!=)([^#]*)", line)
@@ -766,11 +780,25 @@ def _entered(repo: Repository, folder: str, name: str) -> str:
     return next((path for path in paths if not path or repo.is_folder(path)), folder)
 
 
+def _whole(lines: Sequence[str]) -> Iterator[tuple[int, str]]:
+    r"""Yield lines with their numbers, those that end in `\` with what follows."""
+    first, held = 0, ""
+    for number, line in enumerate(lines, 1):
+        first, held = (first, f"{held} {line.strip()}") if held else (number, line)
+        if held.rstrip().endswith("\\"):
+            held = held.rstrip()[:-1]
+        else:
+            yield first, held
+            held = ""
+    if held:
+        yield first, held
+
+
 def _prose(repo: Repository, own: AbstractSet[str]) -> Iterator[NamedCommand]:
     """Yield the commands of fenced blocks of the README, and of `run:` in CI."""
     for name in ("README.md", "readme.md", "Readme.md", "README.rst", "docs/README.md"):
         fenced, folder, inline = False, "", []
-        for number, line in enumerate(repo.lines(name), 1):
+        for number, line in _whole(repo.lines(name)):
             text = line.strip().lstrip("$>").strip()
             if line.strip().startswith(("```", "~~~")):
                 fenced = not fenced
@@ -787,7 +815,7 @@ def _prose(repo: Repository, own: AbstractSet[str]) -> Iterator[NamedCommand]:
             yield from _of_text(name, number, code, "", own)
     for name in repo.every_name:
         if re.fullmatch(r"\.github/workflows/[^/]+\.ya?ml|\.gitlab-ci\.yml", name):
-            for number, line in enumerate(repo.lines(name), 1):
+            for number, line in _whole(repo.lines(name)):
                 match = re.match(
                     r"\s*(?:-\s*)?(?:run:\s*)?((?:python3?|uvicorn|streamlit|flask)\s.*)", line
                 )

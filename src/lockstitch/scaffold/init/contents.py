@@ -1,6 +1,7 @@
 """Which files an image's program needs beside its packages, and which folders it writes."""
 
 import ast
+import itertools
 import posixpath
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -19,10 +20,11 @@ from lockstitch.repository.code.started import started_by
 from lockstitch.repository.code.variables import variables_of
 from lockstitch.repository.files import Repository
 from lockstitch.repository.text.ignore import is_git_ignored
+from lockstitch.scaffold.init import eras
 from lockstitch.scaffold.init.commands import public
 from lockstitch.scaffold.init.facts import Facts
 from lockstitch.scaffold.init.programs import Found, Program, moved
-from lockstitch.scaffold.init.tables import declared, groups, is_of
+from lockstitch.scaffold.init.tables import declared, dependencies, groups, is_of
 
 _LARGEST = 100 << 20  # bytes of a file or folder that an image gets without being asked
 _MOST = 60  # files that a pattern of the code may mean
@@ -49,6 +51,11 @@ _WRITTEN = re.compile(
 # Where Hydra keeps its runs: `dir: results/${now:%Y}`.
 _RUN_FOLDER = re.compile(r"(?m)^[ \t]+dir[ \t]*:[ \t]*[\"']?([\w-]+)(?:/.*)?$")
 _MADE = re.compile(r"_version(?:__)?\.py$|_pb2(?:_grpc)?\.py$")  # by a build
+_TO_FOLDER = re.compile(r"set_tracking_uri\((?!\s*f?[\"'](?:https?|sqlite|postgresql|mysql):)")
+# An option that names what a program reads.
+_INPUT = re.compile(
+    r"--?(?:\w+[-_])*(?:data|dataset|input|raw|source|csv|config)(?:[-_](?:path|file|csv|dir))*"
+)
 _RUNS = re.compile(r"(?:.*/)?(?:mlflow\.db$|mlruns/)")
 _WORKERS = frozenset({"rq", "arq", "dramatiq"})  # which import what a task names
 _SITES = frozenset({"flask", "dash", "quart"})
@@ -248,6 +255,11 @@ class _Reader:
         name = "MLFLOW_TRACKING_URI"
         texts = [self._repo.text(m) or "" for m in modules]
         if not users or any(name in text or "set_tracking_uri" in text for text in texts):
+            lines = [*dependencies(self._facts), *self._facts.inputs.constraints]
+            if any(_TO_FOLDER.search(text) for text in texts) and not eras.is_below(
+                eras.specifiers_of(lines, "mlflow"), "3"
+            ):
+                self._contents.env["MLFLOW_ALLOW_FILE_STORE"] = "true"
             return
         if name not in self._contents.env:
             self._contents.env[name] = "sqlite:///mlruns/mlflow.db"
@@ -657,12 +669,7 @@ class _Reader:
             elif "*" not in text:
                 self._beside(text, where)
         if unknown:
-            for word in self._program.command[1:]:
-                path = posixpath.normpath(posixpath.join(self._program.workdir, word))
-                known = {*self._set, *self._program.reads}
-                if _is_file_name(word) and not path.endswith(".py") and path not in known:
-                    self._contents.written.append(path)
-                    self._output(posixpath.dirname(path), f"{unknown[0]}, by its command")
+            self._named_by_command(f"{unknown[0]}, by its command")
             for module, use in uses:
                 text = use.text.rstrip("/")
                 if use.kind != "names" or "*" in text or use.text in self._set:
@@ -674,6 +681,19 @@ class _Reader:
                     self._output(posixpath.dirname(text), where)
                 elif text in _OUTPUTS and not self._is_folder(text):
                     self._output(text, where)
+
+    def _named_by_command(self, where: str) -> None:
+        """Take the files that the command names and that are not there: most are written."""
+        for option, word in itertools.pairwise(self._program.command):
+            path = posixpath.normpath(posixpath.join(self._program.workdir, word))
+            known = {*self._set, *self._program.reads}
+            if not _is_file_name(word) or path.endswith(".py") or path in known:
+                continue
+            if _INPUT.fullmatch(option):
+                self._contents.absent.setdefault(path, "its command")
+            else:
+                self._contents.written.append(path)
+                self._output(posixpath.dirname(path), where)
 
     def _beside(self, name: str, where: str) -> None:
         """Let the program write beside its code, and say what would be better."""

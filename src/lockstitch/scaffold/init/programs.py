@@ -1069,7 +1069,7 @@ class _Finder:
             reason = f"{path}:{line}: a script" + (
                 f"; its arguments are of {source}" if source else ""
             )
-            yield Program(
+            program = Program(
                 image=image,
                 kind="script",
                 path=path,
@@ -1082,6 +1082,8 @@ class _Finder:
                 begun=_begun(path, hints),
                 asks=() if arguments else tuple(arguments_of(self._codes[path])),
             )
+            folder = _begun(path, [hint for hint in hints if _is_stage(hint)])
+            yield moved(program, folder) if folder else program
 
     def _is_part(self, path: str) -> bool:
         """Return whether a script of the repository imports a file."""
@@ -1119,8 +1121,7 @@ class _Finder:
                 not word or re.search(r"[<>${}\[\]]|path/to|\.\.\.|^--(?:help|version)$", word)
                 for word in given
             )
-            sure = hint.is_made or hint.source.startswith(("dvc.yaml", "Procfile"))
-            sure = sure or "mlproject" in hint.source.lower()
+            sure = hint.is_made or hint.source.startswith("Procfile") or _is_stage(hint)
             if given and usable and (sure or required):
                 return tuple(given), hint.source
         words = subcommands_of(self._codes[path]) if path in self._codes else []
@@ -1165,6 +1166,11 @@ def _place_of(word: str) -> int:
 def _begun(path: str, hints: Sequence[NamedCommand]) -> str:
     """Return the folder above a file that it is said to be started in."""
     return next((s.folder for s in hints if s.folder and path.startswith(f"{s.folder}/")), "")
+
+
+def _is_stage(hint: NamedCommand) -> bool:
+    """Return whether a command is of a pipeline, which starts it in the folder of its file."""
+    return re.search(r"(?i)(?:^|/)(?:dvc\.yaml|mlproject):", hint.source) is not None
 
 
 def _starts_training(code: Code) -> bool:

@@ -393,6 +393,55 @@ def test_files_of_settings_are_found_in_the_folder_that_the_program_starts_in(
     assert image["outputs"] == ["part/out", "part/runs"]
 
 
+def test_stages_start_in_the_folder_of_their_dvc_yaml(tmp_path: Path) -> None:
+    stages = (
+        "stages:\n  clean:\n    cmd: python src/clean.py --to clean/x.csv\n    deps: [x.csv]\n"
+        "    outs: [clean/x.csv]\n  fit:\n    cmd: >-\n      python src/train.py\n"
+        "      --data clean/x.csv\n    deps: [clean/x.csv]\n    outs: [m.pkl]\n"
+    )
+    script = "import sys\nif __name__ == '__main__':\n    open(sys.argv[2])\n"
+    texts = {
+        "part/dvc.yaml": stages,
+        "part/x.csv": "1\n",
+        "part/src/clean.py": script,
+        "part/src/train.py": script,
+    }
+    images, _ = planned(tmp_path, texts)
+    train = images["train"]
+    assert train["command"] == ["python", "src/train.py", "--data", "clean/x.csv"]
+    assert train["before"] == ["python src/clean.py --to clean/x.csv"]
+    assert train["workdir"] == "part"
+    assert "part/clean" in train["outputs"] or "part" in train["outputs"]
+
+
+def test_a_command_of_a_readme_may_go_over_several_lines(tmp_path: Path) -> None:
+    script = (
+        "import argparse, joblib\np = argparse.ArgumentParser()\n"
+        "p.add_argument('--data-path', required=True)\np.add_argument('--out', required=True)\n"
+        "if __name__ == '__main__':\n    a = p.parse_args()\n    joblib.dump(1, a.out)\n"
+    )
+    readme = "```\npython train.py \\\n  --data-path d/x.csv \\\n  --out m/m.pkl\n```\n"
+    images, notes = planned(tmp_path, {"train.py": script, "README.md": readme})
+    train = images["train"]
+    assert train["command"] == ["python", "train.py", "--data-path", "d/x.csv", "--out", "m/m.pkl"]
+    assert train["outputs"] == ["m"]
+    assert "left out: `d/x.csv` (its command): not in this folder" in notes
+
+
+@pytest.mark.parametrize(
+    ("uri", "pin", "allowed"),
+    [("f'file:{RUNS}'", "", True), ("'sqlite:///a.db'", "", False), ("'runs'", "==2.9.0", False)],
+)
+def test_runs_of_mlflow_in_a_folder_are_allowed_where_its_version_asks(
+    uri: str, pin: str, allowed: bool, tmp_path: Path
+) -> None:
+    text = f"import mlflow\nRUNS = 'runs'\nmlflow.set_tracking_uri({uri})\nmlflow.start_run()\n"
+    texts = {"train.py": text, "requirements.txt": f"mlflow{pin}\n"}
+    images, _ = planned(tmp_path, texts)
+    env = images["train"].get("env", {})
+    assert env.get("MLFLOW_ALLOW_FILE_STORE") == ("true" if allowed else None)
+
+
 def test_a_package_that_starts_java_is_said(tmp_path: Path) -> None:
     _, notes = planned(tmp_path, {"main.py": "import pyspark\n", "requirements.txt": "pyspark\n"})
     (note,) = [each for each in notes if "Java" in each]
