@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import ssl
 import subprocess
 import threading
@@ -19,6 +18,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+
+from support.server import free_port
 
 __all__ = ["Kubernetes", "is_here", "running"]
 
@@ -38,19 +39,12 @@ def _kubectl() -> str | None:
     return shutil.which("kubectl", path=f"{ASSETS}{os.pathsep}{os.environ['PATH']}")
 
 
-def _port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        number: int = probe.getsockname()[1]
-        return number
-
-
 @dataclass(slots=True)
 class Kubernetes:
     """A control plane."""
 
     folder: Path
-    port: int = field(default_factory=_port)
+    port: int = field(default_factory=free_port)
     started: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     @property
@@ -158,7 +152,7 @@ class Kubernetes:
 def running(folder: Path) -> Iterator[Kubernetes]:
     """Run a control plane that has no node, and end it."""
     cluster = Kubernetes(folder)
-    client, peer = (f"http://127.0.0.1:{_port()}" for _ in range(2))
+    client, peer = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
     key, public = folder / "accounts.key", folder / "accounts.pub"
     subprocess.run(["openssl", "genrsa", "-out", key, "2048"], check=True, capture_output=True)
     subprocess.run(
@@ -219,7 +213,7 @@ def running(folder: Path) -> Iterator[Kubernetes]:
             ("kube-scheduler", ()),
         ):
             config = f"--kubeconfig={folder / 'config'}"
-            port = f"--secure-port={_port()}"
+            port = f"--secure-port={free_port()}"
             own = f"--cert-dir={folder / program}"
             bound = ("--bind-address=127.0.0.1", "--leader-elect=false")
             cluster.start(program, config, port, own, *bound, *more)

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from support.server import free_port
+
 __all__ = ["Slurm", "is_here", "running"]
 
 _PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "ch-run")
@@ -127,13 +129,6 @@ def _end(pid: int) -> None:
         _end(int(child))
 
 
-def _port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        number: int = probe.getsockname()[1]
-        return number
-
-
 @contextmanager
 def running(folder: Path) -> Iterator[Slurm]:
     """Start munge, a controller and two nodes; end them all at the end of the block."""
@@ -142,7 +137,7 @@ def running(folder: Path) -> Iterator[Slurm]:
     key = folder / "munge.key"
     key.write_bytes(os.urandom(1024))
     key.chmod(0o600)
-    host, ports = socket.gethostname(), [_port() for _ in range(3)]
+    host, ports = socket.gethostname(), [free_port() for _ in range(3)]
     (folder / "slurm.conf").write_text(
         _CONFIGURATION.format(
             host=host, folder=folder, controller=ports[0], first=ports[1], second=ports[2]

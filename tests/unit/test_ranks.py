@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.server import free_port
 
 from lockstitch import ranks
 
@@ -30,13 +31,6 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
-def port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        number: int = probe.getsockname()[1]
-        return number
-
-
 def run(
     size: int, changes: dict[int, dict[str, str]] | None = None, *options: str, started: int = 0
 ) -> list[subprocess.CompletedProcess[str]]:
@@ -45,7 +39,7 @@ def run(
         **{name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"},
         "WORLD_SIZE": str(size),
         "MASTER_ADDR": "127.0.0.1",
-        "LOCKSTITCH_RANKS_PORT": str(port()),
+        "LOCKSTITCH_RANKS_PORT": str(free_port()),
     }
     running = [
         subprocess.Popen(
@@ -143,7 +137,7 @@ def test_a_rank_that_never_comes_is_named_after_the_time() -> None:
 def test_a_rank_that_dies_before_it_answers_is_named_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    number = port()
+    number = free_port()
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("RANK", "0")
     monkeypatch.setenv("LOCKSTITCH_RANKS_PORT", str(number))
