@@ -20,11 +20,7 @@ def run(words: Sequence[str | Path], **options: object) -> float:
     """Run a command to its end and return the seconds of the whole process."""
     started = time.perf_counter()
     done = subprocess.run(
-        [str(word) for word in words],
-        check=False,
-        capture_output=True,
-        text=True,
-        **options,
+        [str(word) for word in words], check=False, capture_output=True, text=True, **options
     )
     seconds = time.perf_counter() - started
     if done.returncode != 0:

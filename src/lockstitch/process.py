@@ -176,11 +176,7 @@ def stream(
 
 
 def follow(
-    argv: Sequence[str | Path],
-    *,
-    cwd: Path,
-    env: Mapping[str, str],
-    line: Callable[[str], object],
+    argv: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str], line: Callable[[str], object]
 ) -> int:
     """Run a program to its end, give `line` each line that it prints, return its exit code.
 

@@ -143,10 +143,7 @@ def starts(root: Path, capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
 
 
 def elsewhere(
-    root: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> str:
     """Return the digest that another machine's empty store comes to."""
     monkeypatch.setenv("LOCKSTITCH_CACHE", str(tmp_path / "elsewhere"))
@@ -163,11 +160,7 @@ def elsewhere(
             "import antlr4, docopt, hydra, wget\nprint(hydra.__version__[:3], docopt.__version__)",
             "1.3 0.6.2\n",
         ),
-        (
-            '"annoy>=1.17"',
-            COMPILED,
-            "[0]\n",
-        ),
+        ('"annoy>=1.17"', COMPILED, "[0]\n"),
         ('"kfp>=2"', PIPELINE, "2\n"),
         pytest.param('"hnswlib", "numpy"', NEIGHBOURS, "0\n", marks=pytest.mark.nightly),
         pytest.param(

@@ -56,10 +56,7 @@ def started(root: Path, capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def same_elsewhere(
-    root: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Hold the image against the one that an empty store of another machine comes to."""
     assert lockstitch(root, "build", "--quiet") == 0

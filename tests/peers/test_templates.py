@@ -177,10 +177,7 @@ def test_the_images_run(lab: Lab, docker: Docker) -> None:
 
 @pytest.fixture(scope="module", params=[pytest.param("churn", marks=pytest.mark.nightly), "iris"])
 def poetic(
-    request: pytest.FixtureRequest,
-    lab: Lab,
-    poetry: Path,
-    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest, lab: Lab, poetry: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Lab:
     """Return a project that Poetry alone has locked and installed."""
     template = str(request.param)

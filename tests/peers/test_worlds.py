@@ -32,10 +32,7 @@ PYTHONS = [path for minor in ("3.11", "3.12", "3.13", "3.14") if (path := matrix
 # Of those that are here, the newest alone outside of the night: each builds all from nothing.
 @pytest.mark.parametrize(
     "interpreter",
-    [
-        *(pytest.param(path, marks=pytest.mark.nightly) for path in PYTHONS[:-1]),
-        *PYTHONS[-1:],
-    ],
+    [*(pytest.param(path, marks=pytest.mark.nightly) for path in PYTHONS[:-1]), *PYTHONS[-1:]],
     ids=lambda path: path.name,
 )
 def test_every_python_that_drives_the_tool(

@@ -27,11 +27,7 @@ class Terminal(io.StringIO):
     ],
 )
 def test_where_colour_is_wanted(
-    variables: dict[str, str],
-    *,
-    on_terminal: bool,
-    in_pipe: bool,
-    monkeypatch: pytest.MonkeyPatch,
+    variables: dict[str, str], *, on_terminal: bool, in_pipe: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)

@@ -42,13 +42,7 @@ def test_large_numbers_are_exact() -> None:
 
 @pytest.mark.parametrize("limit", [400, 100_000])
 @pytest.mark.parametrize(
-    "text",
-    [
-        "[" * 201,
-        "[" * 100_000,
-        '{"a":' * 201 + "1" + "}" * 201,
-        '["\\"", ' * 201,
-    ],
+    "text", ["[" * 201, "[" * 100_000, '{"a":' * 201 + "1" + "}" * 201, '["\\"", ' * 201]
 )
 def test_what_nests_too_deep_is_refused_whoever_calls(text: str, limit: int) -> None:
     before = sys.getrecursionlimit()

@@ -70,7 +70,4 @@ def helpers(variables: Mapping[str, str]) -> dict[str, str]:
 
 def check_files() -> dict[str, str]:
     """Return the files of the check of the ranks."""
-    return {
-        "ranks.py": inspect.getsource(ranks),
-        "fingerprint.py": inspect.getsource(fingerprint),
-    }
+    return {"ranks.py": inspect.getsource(ranks), "fingerprint.py": inspect.getsource(fingerprint)}

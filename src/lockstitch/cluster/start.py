@@ -139,11 +139,7 @@ def on_slurm(job: Job, text: str, show: Callable[[str], object], patience: float
 
 
 def on_ray(
-    job: Job,
-    command: Command,
-    start: Callable[[Command], int],
-    progress: Reporter,
-    patience: float,
+    job: Job, command: Command, start: Callable[[Command], int], progress: Reporter, patience: float
 ) -> int:
     """Compare the cluster's nodes with this environment, then run the command on Ray.
 

@@ -423,10 +423,7 @@ def _library(prepared: Prepared) -> frozenset[str]:
 
 
 def _program(
-    name: str,
-    modules: list[Modules],
-    prepared: Prepared,
-    programs: Callable[[], Collection[str]],
+    name: str, modules: list[Modules], prepared: Prepared, programs: Callable[[], Collection[str]]
 ) -> LockstitchError | None:
     """Return the problem of a command's program, where it can be known."""
     base = basename(name)

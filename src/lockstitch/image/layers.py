@@ -232,12 +232,7 @@ def _same(one: Entry, other: Entry) -> bool:
 
 
 def _installed(
-    job: Job,
-    store: Store,
-    wheel: Digest,
-    filename: str,
-    findings: _Findings,
-    lost: Collection[str],
+    job: Job, store: Store, wheel: Digest, filename: str, findings: _Findings, lost: Collection[str]
 ) -> tuple[Digest, InstalledWheel]:
     minor = job.base.target().minor_abi
     installed = InstalledWheel(

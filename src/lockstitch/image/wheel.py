@@ -38,12 +38,7 @@ _ZIP64 = 0xFFFFFFFF  # "see the extra field"
 _CHUNK = 4 << 20
 _FED = 256 << 10  # bytes that go into the inflater at once: it copies what it has not used yet
 # Bytes of a member that is read whole: none that a tool writes comes near.
-_MOST_OF = {
-    "WHEEL": 1 << 20,
-    "entry_points.txt": 1 << 20,
-    "METADATA": 16 << 20,
-    "RECORD": 64 << 20,
-}
+_MOST_OF = {"WHEEL": 1 << 20, "entry_points.txt": 1 << 20, "METADATA": 16 << 20, "RECORD": 64 << 20}
 _MOST_READ = 512 << 20
 _HASHES = frozenset({"sha256", "sha384", "sha512"})  # of RECORD; weaker ones prove nothing
 _UNPACKED_LIMIT = 64 << 30  # far above any wheel that an index takes

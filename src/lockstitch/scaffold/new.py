@@ -53,12 +53,7 @@ def create(
     """
     name = folder.absolute().name
     _check(folder, template, manager, hooks, python)
-    texts = {
-        "name": name,
-        "run": f"{manager} run",
-        "hooks": hooks,
-        "config": HOOKS[hooks],
-    }
+    texts = {"name": name, "run": f"{manager} run", "hooks": hooks, "config": HOOKS[hooks]}
     written = []
     for path, source in sorted(_sources(template), key=lambda pair: pair[0]):
         if _OWNERS.get(path) not in {None, manager, hooks}:

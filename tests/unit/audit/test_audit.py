@@ -177,9 +177,7 @@ def test_settings_ignore_by_file(tmp_path: Path) -> None:
 def test_fixes_are_applied_until_none_is_left(tmp_path: Path) -> None:
     repo = write(tmp_path, a="bad 1\nbad 2\nbadbad\n", b="fine\n")
     fixed = engine.fix(repo, [AAA001], Settings(), CODES)
-    assert fixed.changes == {
-        "a.txt": ("bad 1\nbad 2\nbadbad\n", "good 1\ngood 2\ngoodbad\n"),
-    }
+    assert fixed.changes == {"a.txt": ("bad 1\nbad 2\nbadbad\n", "good 1\ngood 2\ngoodbad\n")}
     assert (fixed.fixed, fixed.report.findings) == (3, ())
     assert (tmp_path / "a.txt").read_text().startswith("bad"), "nothing is written yet"
     (tmp_path / "a.txt").chmod(0o755)

@@ -238,11 +238,7 @@ def test_two_stacks_and_cuda_for_a_cpu(
     ],
 )
 def test_the_driver_of_this_machine(
-    driver: str,
-    said: str,
-    indexes: World,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    driver: str, said: str, indexes: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stand_in(tmp_path / "bin" / "nvidia-smi", f"echo {driver}")
     root = project(tmp_path, indexes)
@@ -273,11 +269,7 @@ def test_the_driver_of_this_machine(
     ],
 )
 def test_gpus_of_a_container(
-    name: str,
-    words: list[str],
-    indexes: World,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    name: str, words: list[str], indexes: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = project(tmp_path, indexes)
     state = install(tmp_path / "bin", name)

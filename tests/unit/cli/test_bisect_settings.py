@@ -107,8 +107,7 @@ to get either
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("rule", "code", "said"),
-    [("1 if x else 0.5 if y else 0", 1, REST), ("int(x or y)", 0, EITHER)],
+    ("rule", "code", "said"), [("1 if x else 0.5 if y else 0", 1, REST), ("int(x or y)", 0, EITHER)]
 )
 def test_more_than_one_thing_changes_it(
     rule: str, code: int, said: str, folder: Path, capsys: pytest.CaptureFixture[str]

@@ -101,15 +101,10 @@ def test_a_cache_in_another_registry_is_read_on_the_way(
 
 
 @pytest.mark.parametrize(
-    ("method", "note"),
-    [("POST", "was not written: "), ("GET", "cannot be read: ")],
+    ("method", "note"), [("POST", "was not written: "), ("GET", "cannot be read: ")]
 )
 def test_a_cache_that_refuses_stops_no_build(
-    locked: Path,
-    registry: Registry,
-    capsys: pytest.CaptureFixture[str],
-    method: str,
-    note: str,
+    locked: Path, registry: Registry, capsys: pytest.CaptureFixture[str], method: str, note: str
 ) -> None:
     registry.fail(method, "/v2/cache/", *[Fault(status=403)] * 99)
     found, err = built(capsys, "--cache", f"{registry.address}/cache")
@@ -140,9 +135,7 @@ def test_wrong_bytes_in_a_cache_stop_a_build(
 
 
 def test_a_cache_that_disagrees_with_this_machine_is_said_and_left(
-    locked: Path,
-    registry: Registry,
-    capsys: pytest.CaptureFixture[str],
+    locked: Path, registry: Registry, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first, _ = built(capsys, "--cache", f"{registry.address}/cache")
     held = registry.manifests["cache"]

@@ -111,10 +111,7 @@ def test_a_run_that_repeats_has_the_same_digest(root: Path) -> None:
 
 @pytest.mark.slow
 def test_what_code_reads_is_recorded_wherever_it_lies(
-    root: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Data at an absolute path, a module, a variable; no secret, and nothing of the machine."""
     elsewhere = tmp_path / "elsewhere"
@@ -152,7 +149,7 @@ def test_what_code_reads_is_recorded_wherever_it_lies(
     found = json.loads(capsys.readouterr().out)["differences"]
     causes = [each for each in found if each["what"] != "output"]
     assert [(each["what"], each["name"]) for each in causes] == [
-        *(("input", str(data)), ("input", "src/tiny/part.py"), ("variable", "ALPHA")),
+        *(("input", str(data)), ("input", "src/tiny/part.py"), ("variable", "ALPHA"))
     ]
 
 

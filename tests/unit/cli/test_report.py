@@ -137,8 +137,4 @@ def test_a_new_version_of_a_package_is_one_change() -> None:
         before={"numpy 2.4.6": 10, "idna 3": 5, "/app code": 1, "gone 1": 2},
         now={"numpy 2.4.5": 40, "idna 3": 5, "/app code": 1, "fresh 2": 3},
     )
-    assert image.changed() == [
-        ("numpy 2.4.6 → 2.4.5", 10, 40),
-        ("fresh 2", 0, 3),
-        ("gone 1", 2, 0),
-    ]
+    assert image.changed() == [("numpy 2.4.6 → 2.4.5", 10, 40), ("fresh 2", 0, 3), ("gone 1", 2, 0)]

@@ -41,8 +41,7 @@ def digests(capsys: pytest.CaptureFixture[str], root: Path, *words: str) -> dict
 
 
 @pytest.mark.parametrize(
-    ("number", "code"),
-    [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)],
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)]
 )
 def test_a_download_that_is_stopped(
     number: signal.Signals,

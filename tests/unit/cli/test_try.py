@@ -17,10 +17,7 @@ WINDOWS = "a path of a machine with Windows, which is nowhere else"
 @pytest.mark.parametrize(
     ("kind", "name", "told"),
     [
-        (
-            *("file", "D:\\\\work\\\\m.pkl"),
-            f"{WINDOWS}: the project has it as `models/m.pkl`",
-        ),
+        (*("file", "D:\\\\work\\\\m.pkl"), f"{WINDOWS}: the project has it as `models/m.pkl`"),
         ("file", "C:/x/gone.pkl", WINDOWS),
         (
             *("file", "data\\\\x.csv"),
@@ -31,10 +28,7 @@ WINDOWS = "a path of a machine with Windows, which is nowhere else"
             *("module", "models.data"),
             "the project has no `models/data.py`; git check-ignore -v models/data.py",
         ),
-        (
-            *("module", "models"),
-            'env = {PYTHONPATH = "/app"} in [tool.lockstitch.images.serve]',
-        ),
+        (*("module", "models"), 'env = {PYTHONPATH = "/app"} in [tool.lockstitch.images.serve]'),
         (
             *("module", "yaml"),
             "uv add PyYAML, or include its file in [tool.lockstitch.images.serve]",

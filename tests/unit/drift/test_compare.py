@@ -56,7 +56,7 @@ def test_the_order_is_by_effect() -> None:
     assert not compare.matters(found[4:])
     unknown = compare.between(before, replace(after, imported=None))
     assert [(e.name, e.effect.name) for e in unknown[:3]] == [
-        *(("scikit-learn", "NUMERIC"), ("numpy", "NUMERIC"), ("pandas", "NUMERIC")),
+        *(("scikit-learn", "NUMERIC"), ("numpy", "NUMERIC"), ("pandas", "NUMERIC"))
     ]
     assert [change.version for change in unknown[0].known] == ["1.6", "1.6"]
 
@@ -162,10 +162,7 @@ def test_what_comes_and_goes_but_for_the_project_itself() -> None:
     before = of(package("app", origin="editable"), package("numpy"))
     after = of(package("scipy"))
     # What a side does not need changes nothing of it, unless others use it unasked.
-    assert kinds(before, after) == [
-        ("numpy", "removed", "NONE"),
-        ("scipy", "added", "NONE"),
-    ]
+    assert kinds(before, after) == [("numpy", "removed", "NONE"), ("scipy", "added", "NONE")]
     assert not compare.matters(compare.between(before, after))
     assert kinds(before, of(package("numexpr"))) == [
         ("numexpr", "added", "NUMERIC"),

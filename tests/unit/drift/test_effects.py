@@ -39,9 +39,7 @@ def test_the_set_is_whole() -> None:
     ],
 )
 def test_a_change_is_known_when_its_version_lies_between(
-    before: str,
-    after: str,
-    crossed: bool,
+    before: str, after: str, crossed: bool
 ) -> None:
     found = effects.known_changes("scikit-learn", before, after)
     assert any("categories as categories" in each.what for each in found) == crossed

@@ -77,9 +77,7 @@ def test_each_glob_without_a_file_is_named(tree: Project) -> None:
     assert "correct the pattern" in found[1].hint
 
 
-def test_a_program_that_writes_beside_its_code_may_do_so_and_change_no_code(
-    tree: Project,
-) -> None:
+def test_a_program_that_writes_beside_its_code_may_do_so_and_change_no_code(tree: Project) -> None:
     (tree.root / "app.db").write_bytes(b"1")
     (tree.root / "app.py").write_bytes(b"1")
     spec = ImageSpec(name="train", include=("app.*", "src/*"), outputs=(".", "logs"))

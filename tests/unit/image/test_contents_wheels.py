@@ -160,12 +160,7 @@ def test_installer_is_ours_without_a_version(made: MakeLayer) -> None:
 
 
 @pytest.mark.parametrize(
-    "data",
-    [
-        b"demo/__init__.py,\xff,1\n",
-        b'"' + b"x" * 200_000 + b'",,\n',
-        b"x" * 200_000,
-    ],
+    "data", [b"demo/__init__.py,\xff,1\n", b'"' + b"x" * 200_000 + b'",,\n', b"x" * 200_000]
 )
 def test_a_record_that_cannot_be_read_is_refused(data: bytes, made: MakeLayer) -> None:
     broken = zipped([CODE, *metadata(), File(name=f"{INFO}/RECORD", data=data)])
@@ -258,8 +253,7 @@ def without(name: str) -> bytes:
         ),
         (
             wheel(
-                CODE,
-                File(name="demo-1.0.data/data/lib/python3.11/site-packages/demo/__init__.py"),
+                CODE, File(name="demo-1.0.data/data/lib/python3.11/site-packages/demo/__init__.py")
             ),
             f"would write `{SITE}/demo/__init__.py` twice",
         ),

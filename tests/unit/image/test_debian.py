@@ -144,8 +144,7 @@ def test_every_path_comes_once_sorted_after_its_folder(store: Store) -> None:
 
 def test_hard_links_become_copies(store: Store) -> None:
     made = tree(
-        store,
-        tiny=deb(regular("./lib/one", "1", 0o755), hard_link("./usr/lib/two", "./lib/one")),
+        store, tiny=deb(regular("./lib/one", "1", 0o755), hard_link("./usr/lib/two", "./lib/one"))
     )
     assert made["usr/lib/two"].kind is Kind.FILE
     assert (content(made["usr/lib/two"]), made["usr/lib/two"].mode) == (b"1", 0o755)

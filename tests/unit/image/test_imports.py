@@ -80,21 +80,13 @@ class Case:
         )
 
     def check(
-        self,
-        command: str,
-        allow: tuple[str, ...] = (),
-        before: tuple[str, ...] = (),
-        **texts: str,
+        self, command: str, allow: tuple[str, ...] = (), before: tuple[str, ...] = (), **texts: str
     ) -> list[str]:
         project, prepared = self.prepared(command, allow, before, **texts)
         return imports.check(project, prepared, self.store, lambda: self.programs)
 
     def prepared(
-        self,
-        command: str,
-        allow: tuple[str, ...] = (),
-        before: tuple[str, ...] = (),
-        **texts: str,
+        self, command: str, allow: tuple[str, ...] = (), before: tuple[str, ...] = (), **texts: str
     ) -> tuple[Project, Prepared]:
         found = []
         for name, text in texts.items():

@@ -13,10 +13,7 @@ OSI = "Classifier: License :: OSI Approved"
         ("License-Expression: MIT OR Apache-2.0\nLicense: other", ("MIT OR Apache-2.0",)),
         ("License: Apache 2.0", ("Apache-2.0",)),
         ("License: as is, in French", ("as is, in French",)),
-        (
-            f"License: UNKNOWN\n{OSI} :: MIT License\n{OSI}",
-            ("MIT",),
-        ),
+        (f"License: UNKNOWN\n{OSI} :: MIT License\n{OSI}", ("MIT",)),
         (
             f"License: {'the whole text ' * 20}\n{OSI} :: BSD License\n{OSI} :: ISC License (ISCL)",
             ("BSD License", "ISC"),

@@ -32,13 +32,7 @@ from support.zips import (
 
 from lockstitch.digest import of_bytes
 from lockstitch.errors import LockstitchError
-from lockstitch.image.wheel import (
-    Member,
-    Wheel,
-    read_record_file,
-    record_hash,
-    write_record_file,
-)
+from lockstitch.image.wheel import Member, Wheel, read_record_file, record_hash, write_record_file
 from lockstitch.oci import deflate
 from lockstitch.oci.layer import GoneError, arrange, stitch
 from lockstitch.store import Store

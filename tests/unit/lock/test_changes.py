@@ -57,17 +57,9 @@ ALPHA = [
     ("alpha", "moved", "1.0", "1.1", ["serve", "train"]),
     ("epsilon", "removed", "5.0", "", ["serve", "train"]),
 ]
-BETA = [
-    ("beta", "moved", "3.1", "3.2", ["train"]),
-    ("zeta", "added", "", "1.0", ["train"]),
-]
+BETA = [("beta", "moved", "3.1", "3.2", ["train"]), ("zeta", "added", "", "1.0", ["train"])]
 BUILD = [("tinybuild", "moved", "1.0", "1.1", [])]
-BASE = [
-    (
-        *("zlib1g", "moved", "1:1.2.13.dfsg-1", "1:1.2.13.dfsg-1+deb12u1"),
-        ["serve", "train"],
-    )
-]
+BASE = [(*("zlib1g", "moved", "1:1.2.13.dfsg-1", "1:1.2.13.dfsg-1+deb12u1"), ["serve", "train"])]
 
 
 @pytest.mark.slow

@@ -226,10 +226,7 @@ def leaks(text: str, *folders: Path, secret: str) -> list[str]:
 
 @pytest.mark.slow
 def test_a_private_index_is_locked_and_built_and_leaves_no_trace(
-    world: World,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     project = projects.write(tmp_path / "tiny")
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))

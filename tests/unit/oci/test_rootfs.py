@@ -46,10 +46,7 @@ def test_the_upper_layer_wins() -> None:
 
 
 def test_a_whiteout_hides_a_file_and_all_of_a_folder() -> None:
-    made = tree(
-        {"a/x": b"1", "a/y/z": b"2", "ab": b"3"},
-        {"a/.wh.y": b"", ".wh.missing": b""},
-    )
+    made = tree({"a/x": b"1", "a/y/z": b"2", "ab": b"3"}, {"a/.wh.y": b"", ".wh.missing": b""})
     assert (content(made, "a/x"), content(made, "a/y/z"), content(made, "ab")) == (b"1", None, b"3")
     assert content(tree({"a/x": b"1", "ab": b"2"}, {".wh.a": b""}), "ab") == b"2"
 

@@ -72,10 +72,7 @@ def test_a_command_needs_a_layer() -> None:
 
 OTHER = of_bytes(b"other")
 BREAKS = [
-    (
-        planted(digest=OTHER),
-        f"digest is {GOOD.facts.digest}, the manifest says {OTHER}",
-    ),
+    (planted(digest=OTHER), f"digest is {GOOD.facts.digest}, the manifest says {OTHER}"),
     (planted(size=7), f"size is {GOOD.facts.size}, the manifest says 7"),
     (planted(diff_id=OTHER), f"diffID is {GOOD.facts.diff_id}, the config says {OTHER}"),
     (foreign(member("b"), member("a")), "`a` is not in order"),

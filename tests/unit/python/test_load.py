@@ -216,11 +216,7 @@ def test_platforms_that_are_none_or_twice_are_refused() -> None:
             "add [tool.lockstitch.images.serve]",
         ),
         ("[tool]\nlockstitch = 1\n", "`tool.lockstitch` must be a table, found `1`", ""),
-        (
-            "tool = 1\n",
-            "`/p/pyproject.toml` has no [tool.lockstitch] table",
-            "lockstitch init /p",
-        ),
+        ("tool = 1\n", "`/p/pyproject.toml` has no [tool.lockstitch] table", "lockstitch init /p"),
     ],
 )
 def test_a_project_without_a_table(text: str, message: str, hint: str) -> None:

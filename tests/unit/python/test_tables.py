@@ -96,9 +96,7 @@ def test_a_long_value_is_cut(problems: list[LockstitchError]) -> None:
     assert len(problems[0].message) < 150
 
 
-def test_an_unknown_key_is_shown_with_the_nearest(
-    problems: list[LockstitchError],
-) -> None:
+def test_an_unknown_key_is_shown_with_the_nearest(problems: list[LockstitchError]) -> None:
     table = Table({"includ": [], "xyz": 1, "include": []}, "tool", problems)
     table.texts("include")
     table.table("env")

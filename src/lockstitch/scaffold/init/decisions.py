@@ -36,10 +36,7 @@ _BASES = {
     "3.9": "3.9.2",
     "3.8": "3.8.99",
 }
-_GROUPS = {
-    "train": ("train", "training"),
-    "serve": ("serve", "serving", "api", "server"),
-}
+_GROUPS = {"train": ("train", "training"), "serve": ("serve", "serving", "api", "server")}
 _IGNORED = (
     *(".lockstitch/", ".venv/", "__pycache__/"),
     *(".mypy_cache/", ".pytest_cache/", ".ruff_cache/"),

@@ -16,12 +16,7 @@ from lockstitch.python.tables import parse_toml, table
 from lockstitch.scaffold.init import pythons
 from lockstitch.scaffold.init.folder import Folder
 from lockstitch.scaffold.init.inputs import Inputs, read_inputs
-from lockstitch.scaffold.init.sources import (
-    SetupMetadata,
-    is_version,
-    read_setup,
-    reader_of,
-)
+from lockstitch.scaffold.init.sources import SetupMetadata, is_version, read_setup, reader_of
 from lockstitch.scaffold.init.worked_out import Code
 from lockstitch.values import frozen, replace
 

@@ -20,7 +20,7 @@ from lockstitch.values import replace
 # What reads a model whose classes are of packages that the code does not import.
 _LOADS = scripts.PICKLES | {"torch.load", ".load_model"}
 _SAVES = frozenset(name.replace(".load", ".dump") for name in scripts.PICKLES) | {
-    *("torch.save", ".save_model", ".log_model"),
+    *("torch.save", ".save_model", ".log_model")
 }
 # What does nothing in an image that neither imports nor starts it.
 _IDLE = frozenset(

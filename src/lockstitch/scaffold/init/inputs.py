@@ -537,10 +537,7 @@ def _take_scripts(inputs: Inputs, place: _Place) -> None:
 
 
 def _fill(
-    inputs: Inputs,
-    place: _Place,
-    lists: Mapping[str, str],
-    conda: tuple[str, Any] | None,
+    inputs: Inputs, place: _Place, lists: Mapping[str, str], conda: tuple[str, Any] | None
 ) -> None:
     """Add what the code imports and nothing that was read names, and say that it is a guess."""
     needs = guess(place.folder, place.names)

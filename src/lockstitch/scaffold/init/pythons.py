@@ -36,11 +36,7 @@ def named(folder: Folder, repo: Repository, conda: str, pipfile: str) -> Iterato
     if match:
         yield match[1], ".tool-versions"
     space = space_of(folder).get("python_version", "")
-    for versions, name in (
-        (pipfile, "Pipfile"),
-        (conda, "environment.yml"),
-        (space, "README.md"),
-    ):
+    for versions, name in ((pipfile, "Pipfile"), (conda, "environment.yml"), (space, "README.md")):
         match = _EXACT.fullmatch(versions)
         if match:
             yield match[1], name

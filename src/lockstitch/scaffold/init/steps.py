@@ -5,13 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from lockstitch import files
-from lockstitch.scaffold.init.contents import (
-    Contents,
-    contents_of,
-    is_model,
-    tops,
-    without_parts,
-)
+from lockstitch.scaffold.init.contents import Contents, contents_of, is_model, tops, without_parts
 from lockstitch.scaffold.init.facts import Facts
 from lockstitch.scaffold.init.programs import Found, Program
 from lockstitch.values import replace

@@ -37,7 +37,7 @@ OLD = {
     "pydantic": ["pydantic-core==2.23.4", "email-validator>=2.0.0; extra == 'email'"],
     "opentelemetry-api": ["deprecated>=1.2.6", "importlib-metadata<=8.4.0,>=6.0"],
     "opentelemetry-sdk": [
-        *("opentelemetry-api==1.27.0", "opentelemetry-semantic-conventions==0.48b0"),
+        *("opentelemetry-api==1.27.0", "opentelemetry-semantic-conventions==0.48b0")
     ],
     "opentelemetry-semantic-conventions": ["deprecated>=1.2.6", "opentelemetry-api==1.27.0"],
     "scipy": ["numpy<2.3,>=1.23.5", "pytest; extra == 'test'"],
@@ -53,7 +53,7 @@ NEW = {
     "pydantic": ["pydantic-core==2.33.2", "typing-inspection>=0.4.0"],
     "opentelemetry-api": ["importlib-metadata<8.8.0,>=6.0"],
     "opentelemetry-sdk": [
-        *("opentelemetry-api==1.34.1", "opentelemetry-semantic-conventions==0.55b1"),
+        *("opentelemetry-api==1.34.1", "opentelemetry-semantic-conventions==0.55b1")
     ],
     "opentelemetry-semantic-conventions": ["opentelemetry-api==1.34.1"],
     "scipy": ["numpy<2.5,>=1.23.5"],

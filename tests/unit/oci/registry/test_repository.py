@@ -169,8 +169,7 @@ def test_a_blob_goes_on_where_the_connection_broke_off(
 
 
 @pytest.mark.parametrize(
-    "fault",
-    [Fault(lie=DATA[:-1] + b"!"), Fault(lie=DATA + b"!"), Fault(lie=b"!" * 3_000_000)],
+    "fault", [Fault(lie=DATA[:-1] + b"!"), Fault(lie=DATA + b"!"), Fault(lie=b"!" * 3_000_000)]
 )
 def test_a_wrong_blob_is_refused_and_not_kept(
     registry: Registry, repository: Repository, tmp_path: Path, fault: Fault

@@ -31,11 +31,7 @@ def file(name: str, digest: str = f"sha256:{HEX}") -> str:
 
 
 def package(
-    name: str,
-    *files: str,
-    version: str = "1.0",
-    groups: str = '["main"]',
-    more: str = "",
+    name: str, *files: str, version: str = "1.0", groups: str = '["main"]', more: str = ""
 ) -> str:
     names = files or (file(f"{name.replace('-', '_')}-{version}-py3-none-any.whl"),)
     lines = ["[[package]]", f'name = "{name}"', f'version = "{version}"', "optional = false"]

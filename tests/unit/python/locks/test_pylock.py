@@ -70,9 +70,7 @@ def test_size_time_and_name_may_be_left_out() -> None:
     assert (found.size, found.uploaded) == (None, 0)
 
 
-def test_a_time_without_a_zone_does_not_depend_on_the_host(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_time_without_a_zone_does_not_depend_on_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
     more = "size = 7, upload-time = 2026-01-02T03:04:05"  # PEP 751 says that it must be UTC
     text = lock(package("a", wheel("a-1.0-py3-none-any.whl", more=more)))
     found = []
@@ -139,10 +137,7 @@ def test_all_packages_without_a_wheel_are_one_error() -> None:
         package("good", wheel("good-1.0-py3-none-any.whl")),
         package("other", wheel("other-1.0-cp311-cp311-win_amd64.whl")),
         package("weak", wheel("weak-1.0-py3-none-any.whl", hashes='sha512 = "ab"')),
-        package(
-            "local",
-            f'{{ name = "local-1.0-py3-none-any.whl", path = "l.whl", {hashes} }}',
-        ),
+        package("local", f'{{ name = "local-1.0-py3-none-any.whl", path = "l.whl", {hashes} }}'),
     )
     start = "for linux/amd64, CPython 3.11: the lock has"
     found = dict(problems(text))

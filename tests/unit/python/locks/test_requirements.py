@@ -41,21 +41,11 @@ b===2.0 --hash sha256:{HEX} --config-settings=x=y  # a comment # more
 c==1!3.0+local \\
     {HASH} \\"""
     assert requirements.select(text, AMD) == [
+        Pinned(name="b", version="2.0", hashes=frozenset({f"sha256:{HEX}"})),
         Pinned(
-            name="b",
-            version="2.0",
-            hashes=frozenset({f"sha256:{HEX}"}),
+            name="big-name", version="1.0.0", hashes=frozenset({f"sha256:{HEX}", f"sha256:{OTHER}"})
         ),
-        Pinned(
-            name="big-name",
-            version="1.0.0",
-            hashes=frozenset({f"sha256:{HEX}", f"sha256:{OTHER}"}),
-        ),
-        Pinned(
-            name="c",
-            version="1!3.0+local",
-            hashes=frozenset({f"sha256:{HEX}"}),
-        ),
+        Pinned(name="c", version="1!3.0+local", hashes=frozenset({f"sha256:{HEX}"})),
     ]
 
 

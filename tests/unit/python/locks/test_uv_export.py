@@ -66,7 +66,7 @@ dependencies = ["web"]
 plot = ["delta"]
 fast = ["web[loop]"]
 all = ["app[plot]", "app[fast]"]
-""",
+"""
         },
         [([], []), ([], ["plot"]), ([], ["fast"]), ([], ["all"]), ([], ["plot", "fast"])],
     ),
@@ -78,7 +78,7 @@ dependencies = ["alpha"]
 dev = ["beta", {{ include-group = "test" }}]
 test = ["gamma"]
 Big_Group = ["delta; sys_platform == 'linux'", "web[loop]; sys_platform == 'win32'"]
-""",
+"""
         },
         [([], []), (["dev"], []), (["test", "big-group"], []), (["Big_Group"], [])],
     ),
@@ -89,7 +89,7 @@ dependencies = [
     "torch==1.0; python_version < '3.12'", "torch==2.0; python_version >= '3.12'",
     "gamma; platform_machine == 'x86_64'", "only-on-windows; sys_platform == 'win32'",
 ]
-""",
+"""
         },
         [([], [])],
     ),
@@ -100,7 +100,7 @@ dependencies = ["alpha", "only-on-windows; sys_platform == 'win32'"]
 [tool.uv]
 environments = ["sys_platform == 'linux' and platform_machine == 'x86_64'",
                 "sys_platform == 'linux' and platform_machine == 'aarch64'"]
-""",
+"""
         },
         [([], [])],
     ),
@@ -112,7 +112,7 @@ dependencies = ["alpha"]
 cpu = ["torch==1.0", "web[loop]"]
 gpu = ["torch==2.0", "web"]
 both = ["delta"]
-{CONFLICTING}""",
+{CONFLICTING}"""
         },
         [([], []), ([], ["cpu"]), ([], ["gpu"]), ([], ["gpu", "both"])],
     ),
@@ -126,7 +126,7 @@ new = ["torch>=2"]
 [tool.uv]
 conflicts = [[{{ group = "old" }}, {{ group = "new" }}]]
 default-groups = []
-""",
+"""
         },
         [([], []), (["old"], []), (["new"], [])],
     ),
@@ -142,7 +142,7 @@ foo = ["mre[conflict-foo]"]
 {SYSTEM}[tool.uv]
 conflicts = [[{{ extra = "conflict-foo" }}, {{ extra = "conflict-bar" }}]]
 default-groups = []
-""",
+"""
         },
         [([], []), (["ci"], []), (["foo"], []), ([], ["conflict-bar"])],
         frozenset({"mre"}),

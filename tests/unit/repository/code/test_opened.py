@@ -54,10 +54,7 @@ def of(text: str, path: str = "src/a.py") -> set[tuple[str, str]]:
             ("d/x.csv", "reads"),
         ),
         ("class S:\n  model: str = 'm/x.bin'\nopen(s.model)", ("m/x.bin", "reads")),
-        (
-            "import hydra\n@hydra.main(config_path='../conf')\ndef main(c): ...",
-            ("conf", "folder"),
-        ),
+        ("import hydra\n@hydra.main(config_path='../conf')\ndef main(c): ...", ("conf", "folder")),
         ("import hydra\n@hydra.main()\ndef main(c): ...", ("outputs", "fills")),
         ("import mlflow\nmlflow.start_run()", ("mlruns", "fills")),
         (

@@ -32,10 +32,7 @@ SETTINGS = "from pydantic_settings import BaseSettings\nclass S(BaseSettings):\n
         ("settings = {}\nURL = settings['A_URL']\n", []),
         # pydantic's settings
         (f"{SETTINGS}    a_key: str\n    b: int = 1\n    c: ClassVar[str]\ns = S()\n", ["A_KEY"]),
-        (
-            f"{SETTINGS}    model_config = Config(env_prefix='my_')\n    key: str\nS()\n",
-            ["MY_KEY"],
-        ),
+        (f"{SETTINGS}    model_config = Config(env_prefix='my_')\n    key: str\nS()\n", ["MY_KEY"]),
         (f"{SETTINGS}    a_key: str\n", []),
         ("class S(Base):\n    a_key: str\ns = S()\n", []),
     ],

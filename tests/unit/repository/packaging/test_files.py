@@ -124,10 +124,7 @@ def test_pylock() -> None:
     found = read("pylock", text)
     assert [
         (e.name, e.line, e.source.kind, [w.name for w in e.wheels]) for e in found.packages
-    ] == [
-        ("a", 2, "registry", ["a-1-py3-none-any.whl"]),
-        ("b", 8, "editable", []),
-    ]
+    ] == [("a", 2, "registry", ["a-1-py3-none-any.whl"]), ("b", 8, "editable", [])]
 
 
 def test_requirements_are_a_lock_when_they_pin_all() -> None:

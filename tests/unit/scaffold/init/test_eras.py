@@ -46,11 +46,7 @@ def inputs_of(folder: Path, files: dict[str, str]) -> Inputs:
         ),
         ("streamlit==1.12.0\n", ["streamlit==1.12.0"], ["altair<5"]),
         # What a bound of its own leads to, where somebody brings it.
-        (
-            "streamlit\npandas==1.5.3\n",
-            ["streamlit", "pandas==1.5.3"],
-            ["numpy<2", "pyarrow<26"],
-        ),
+        ("streamlit\npandas==1.5.3\n", ["streamlit", "pandas==1.5.3"], ["numpy<2", "pyarrow<26"]),
         ("pyarrow\nnumpy<2\n", ["pyarrow<26", "numpy<2"], []),
     ],
 )

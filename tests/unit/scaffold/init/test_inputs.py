@@ -345,11 +345,7 @@ def test_a_project_of_poetry_becomes_one_of_uv(tmp_path: Path) -> None:
         "version": "0.2.0",
         "description": "An app",
         "requires-python": ">=3.11,<4",
-        "dependencies": [
-            "six<2,>=1.15",
-            'alpha[x]<2.2,>=2.1; python_version < "3.12"',
-            "beta",
-        ],
+        "dependencies": ["six<2,>=1.15", 'alpha[x]<2.2,>=2.1; python_version < "3.12"', "beta"],
         "optional-dependencies": {"plot": ["gamma"]},
     }
     assert document["tool"]["uv"] == {
@@ -379,11 +375,7 @@ def test_sources_and_indexes(tmp_path: Path) -> None:
         "index": [{"name": "index-1", "url": "https://example.test/whl/cpu", "explicit": True}],
         "sources": {
             "torch": {"index": "index-1"},
-            "tools": {
-                "git": "https://example.test/tools.git",
-                "rev": "v2",
-                "subdirectory": "py",
-            },
+            "tools": {"git": "https://example.test/tools.git", "rev": "v2", "subdirectory": "py"},
             "lib": {"url": "https://example.test/lib-1.0-py3-none-any.whl"},
             "mine": {"path": "vendor/mine"},
         },
@@ -427,12 +419,7 @@ def test_the_python_that_a_file_names(
 
 @pytest.mark.parametrize(
     ("asked", "wanted"),
-    [
-        ("3.11.5", ">=3.11"),
-        ("==3.11.5", "==3.11.*"),
-        ("^3.11", ">=3.11,<4"),
-        (">=3.9", ">=3.9"),
-    ],
+    [("3.11.5", ">=3.11"), ("==3.11.5", "==3.11.*"), ("^3.11", ">=3.11,<4"), (">=3.9", ">=3.9")],
 )
 def test_a_requires_python_that_is_none(asked: str, wanted: str, tmp_path: Path) -> None:
     text = f'[project]\nname = "x"\nversion = "1"\nrequires-python = "{asked}" # mine\n'

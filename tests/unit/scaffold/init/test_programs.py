@@ -731,9 +731,7 @@ def test_parameters_of_mlproject_have_their_defaults(tmp_path: Path) -> None:
         "    command: 'python train.py --rate {rate} --name {name}'\n"
     )
     images, _ = planned(tmp_path, {"MLproject": points, "train.py": "import sys\nprint(sys)\n"})
-    assert images["train"]["command"] == [
-        *("python", "train.py", "--rate", "0.1", "--name", "a b"),
-    ]
+    assert images["train"]["command"] == [*("python", "train.py", "--rate", "0.1", "--name", "a b")]
 
 
 @pytest.mark.parametrize(
@@ -994,10 +992,7 @@ def test_pages_that_no_dockerfile_starts_are_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("code", "message"),
-    [
-        ("app.run()", "listens on 127.0.0.1, where nobody else reaches it"),
-        ("", "starts no server"),
-    ],
+    [("app.run()", "listens on 127.0.0.1, where nobody else reaches it"), ("", "starts no server")],
 )
 def test_a_server_that_nobody_else_reaches_is_started_for_all(
     code: str, message: str, tmp_path: Path

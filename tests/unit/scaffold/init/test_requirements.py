@@ -156,11 +156,5 @@ def test_what_other_programs_list(tmp_path: Path) -> None:
         "numpy   1.26.4   py311h24aa872_0   conda-forge\nzlib  1.2  h7f8727e_0\n"
     )
     found = requirements_of(tmp_path, text)
-    assert found.lines == (
-        "six==1.16.0",
-        "idna==3.7",
-        "certifi",
-        "torch==1.13.1",
-        "numpy==1.26.4",
-    )
+    assert found.lines == ("six==1.16.0", "idna==3.7", "certifi", "torch==1.13.1", "numpy==1.26.4")
     assert found.notes == ()

@@ -76,11 +76,7 @@ def test_a_setup_cfg_below_a_setup_py(tmp_path: Path) -> None:
     found = setup_of(
         tmp_path, setup_cfg=CFG, setup_py="from setuptools import setup\nsetup(name='x')"
     )
-    assert found.texts == {
-        "name": "x",
-        "description": "100% config",
-        "requires-python": ">=3.8",
-    }
+    assert found.texts == {"name": "x", "description": "100% config", "requires-python": ">=3.8"}
     assert found.dependencies == ["requests>=2", "click"]
     assert found.extras == {"test": ["pytest"]}
     assert found.scripts == {"run": "pkg.run:main"}

@@ -117,12 +117,7 @@ def pin(
     keyring: Path = Path("/nothing"),
 ) -> debian.DebianBase:
     return selection.pin(
-        name,
-        platform,
-        python,
-        sources(store),
-        source=archive.mirror,
-        keyring=keyring,
+        name, platform, python, sources(store), source=archive.mirror, keyring=keyring
     )
 
 
