@@ -79,15 +79,20 @@ class InstalledWheel:
         *,
         trimmed: bool,
         lost: Collection[str] = frozenset(),
+        hashed: bool = False,
     ) -> None:
-        """Open a wheel and place the members that are its own; raises LockstitchError."""
+        """Open a wheel and place the members that are its own; raises LockstitchError.
+
+        `hashed` takes the hashes of its files from what they are, where RECORD has others.
+        """
         self.wheel = Wheel(path, filename)
+        self.misrecorded: list[str] = []  # files that RECORD has other hashes for
         self._site = site_packages(minor)
         self._minor = minor
         self._trimmed = trimmed
         self._info = self._dist_info()
         self._check_documents()
-        self._known = self._recorded()
+        self._known = self._recorded(hashed=hashed)
         self._written = {f"{self._info}/RECORD", f"{self._info}/INSTALLER"}  # anew, by us
         self._lost = frozenset(lost)
         self._placed = {p: member for p, member in self._places() if p not in self._lost}
@@ -183,14 +188,19 @@ class InstalledWheel:
         """Return the first value of each header of a document, by its name in lower case."""
         return fields_of(self.wheel.members[f"{self._info}/{name}"].read())
 
-    def _recorded(self) -> dict[str, tuple[str, str]]:
+    def _recorded(self, *, hashed: bool) -> dict[str, tuple[str, str]]:
         """Return hash and size of each file by RECORD, which its content is held against."""
         try:
             rows = read_record_file(self.wheel.members[f"{self._info}/RECORD"].read())
         except ValueError as error:
             message = f"the RECORD of `{self.wheel.filename}` cannot be read: {error}"
             raise LockstitchError(message) from error
-        known = {name: (hashed, size) for name, hashed, size in rows}
+        known = {name: (digest, size) for name, digest, size in rows}
+        for name in sorted(known.keys() & self.wheel.members.keys()) if hashed else ():
+            actual = self._hashed(name, self.wheel.members[name])[1:]
+            if known[name][0] and known[name] != actual and not name.endswith("/RECORD"):
+                known[name] = actual
+                self.misrecorded.append(name)
         for name in known.keys() & self.wheel.members.keys():
             if name != f"{self._info}/RECORD":
                 member = self.wheel.members[name]

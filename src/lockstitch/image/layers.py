@@ -22,6 +22,7 @@ from lockstitch.image.packs import Pack
 from lockstitch.image.paths import APP
 from lockstitch.image.plan import LayerPlan
 from lockstitch.image.project_wheel import ProjectWheel
+from lockstitch.image.wheel import MisrecordedError
 from lockstitch.lock.bases import Base
 from lockstitch.lock.sbom import PackageFacts
 from lockstitch.oci import listing, stargz
@@ -87,6 +88,7 @@ class _Findings:
     packages: dict[str, PackageFacts] = field(default_factory=dict)
     root: list[Entry]  # the files of a base, once they were read
     opened: contextlib.ExitStack  # the wheels, closed when the layer is made
+    hashed: Collection[str]  # wheels whose RECORD has other hashes than their files
     watched: list[libraries.Watch] = field(default_factory=list)  # ELF files of the wheels
 
 
@@ -113,8 +115,13 @@ def make(job: Job, root: list[Entry] | None = None) -> LayerResult | Damaged:
 
 
 def _made(job: Job, store: Store, root: list[Entry]) -> LayerResult:
-    with contextlib.ExitStack() as opened:
-        return _written(job, store, _Findings(root=root, opened=opened))
+    hashed: set[str] = set()
+    while True:  # once more for each wheel whose RECORD is wrong, which few are
+        try:
+            with contextlib.ExitStack() as opened:
+                return _written(job, store, _Findings(root=root, opened=opened, hashed=hashed))
+        except MisrecordedError as error:
+            hashed.add(error.filename)
 
 
 def _written(job: Job, store: Store, findings: _Findings) -> LayerResult:
@@ -236,9 +243,19 @@ def _installed(
 ) -> tuple[Digest, InstalledWheel]:
     minor = job.base.target().minor_abi
     installed = InstalledWheel(
-        store.path(wheel), filename, minor, trimmed=job.image.trim, lost=lost
+        store.path(wheel),
+        filename,
+        minor,
+        trimmed=job.image.trim,
+        lost=lost,
+        hashed=filename in findings.hashed,
     )
     findings.opened.callback(installed.close)
+    if wrong := installed.misrecorded:
+        findings.notes.append(
+            f"`{filename}` has other hashes in its RECORD for {counted(len(wrong), 'file')}, as "
+            f"`{wrong[0]}`: the image has the files of the locked wheel, and their own hashes"
+        )
     findings.packages[wheel.hex] = PackageFacts(
         licences=licences.of_metadata(installed.metadata()), left_out=installed.left_out()
     )

@@ -44,6 +44,12 @@ _HASHES = frozenset({"sha256", "sha384", "sha512"})  # of RECORD; weaker ones pr
 _UNPACKED_LIMIT = 64 << 30  # far above any wheel that an index takes
 
 
+class MisrecordedError(LockstitchError):
+    """A wheel whose RECORD has another hash than a file of it."""
+
+    filename = ""
+
+
 @frozen
 class Member:
     """One file of a wheel; content for a layer that is never recompressed."""
@@ -94,7 +100,10 @@ class Member:
             yield self.wheel.slice(at, min(most, end - at))
 
     def plain(self) -> Iterator[bytes]:
-        """Yield the content, and raise LockstitchError unless it is as the zip and RECORD say."""
+        """Yield the content.
+
+        Raises LockstitchError unless it is as the zip says, MisrecordedError unless as RECORD does.
+        """
         seen = crc = 0
         algorithm, _, wanted = self.recorded.partition("=")
         hasher = hashlib.new(algorithm) if algorithm in _HASHES else None
@@ -117,7 +126,12 @@ class Member:
         if hasher and _urlsafe(hasher.digest()) != wanted.rstrip("="):
             message = f"`{self.name}` in `{self.wheel.filename}` is not what its RECORD says: "
             message += f"{algorithm}={_urlsafe(hasher.digest())}, not {self.recorded:.120}"
-            raise self.wheel.refused(message)
+            refused = self.wheel.refused(message)
+            if isinstance(refused, GoneError):
+                raise refused
+            error = MisrecordedError(message, hint=refused.hint)
+            error.filename = self.wheel.filename
+            raise error
 
     def _inflated(self) -> Iterator[bytes]:
         if self.method == _STORED:

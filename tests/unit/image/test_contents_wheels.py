@@ -24,6 +24,7 @@ from support.zips import (
 
 from lockstitch.errors import LockstitchError
 from lockstitch.image.contents import InstalledWheel
+from lockstitch.image.wheel import MisrecordedError
 from lockstitch.oci.validate import problems as problems_of_image
 
 MakeLayer = Callable[..., MadeLayer]
@@ -324,12 +325,15 @@ def test_documents_that_spell_otherwise_agree(made: MakeLayer) -> None:
 
 
 @pytest.mark.parametrize("algorithm", ["sha256", "sha512"])
-def test_a_file_that_record_has_otherwise_is_refused(algorithm: str, made: MakeLayer) -> None:
+def test_a_file_that_record_has_otherwise_is_told_by_its_wheel(
+    algorithm: str, made: MakeLayer
+) -> None:
     record = f"demo/__init__.py,{algorithm}=AAAA,{len(CODE.data)}\n".encode()
     with pytest.raises(
-        LockstitchError, match=r"`demo/__init__\.py` .* is not what its RECORD says"
-    ):
+        MisrecordedError, match=r"`demo/__init__\.py` .* is not what its RECORD says"
+    ) as caught:
         made(zipped([CODE, *metadata(), File(name=f"{INFO}/RECORD", data=record)]))
+    assert caught.value.filename == FILENAME
 
 
 @pytest.mark.parametrize(

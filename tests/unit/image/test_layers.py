@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 import pytest
 from support import values
 from support.fakes import Counted
-from support.zips import FILENAME, SITE, File, wheel
+from support.zips import FILENAME, INFO, SITE, File, metadata, wheel, zipped
 
 from lockstitch.digest import of_bytes
 from lockstitch.errors import LockstitchError
@@ -28,6 +28,7 @@ from lockstitch.image.bases import root_files
 from lockstitch.image.layers import Damaged, Job, LayerResult, make, make_all
 from lockstitch.image.plan import LayerPlan
 from lockstitch.image.project_wheel import ProjectWheel
+from lockstitch.image.wheel import record_hash
 from lockstitch.lock.sbom import PackageFacts
 from lockstitch.oci.entry import Entry
 from lockstitch.python.locks.resolution import LockedWheel
@@ -81,6 +82,29 @@ def test_a_layer_is_a_blob_of_the_store_with_its_facts(store: Store) -> None:
     assert store.path(result.facts.digest).stat().st_size == result.facts.size
     assert "app/.venv/pyvenv.cfg" in files(store, result)
     assert (result.notes, result.packages) == ((), {})
+
+
+def test_a_wheel_whose_record_is_wrong_is_laid_out_with_the_hashes_of_its_files(
+    store: Store,
+) -> None:
+    """Its own hash is the lock's: what is in it is what everybody gets who installs it."""
+    right = File(name="demo/a.py", data=b"a = 1\n")
+    wrong = [File(name=f"demo/{name}.py", data=b"b = 2\n") for name in "bc"]
+    row = f"demo/a.py,{record_hash(of_bytes(right.data))},{len(right.data)}\n"
+    rows = row + "".join(f"{each.name},sha256=AAAA,9\n" for each in wrong) + "demo/gone.py,,\n"
+    record = File(name=f"{INFO}/RECORD", data=rows.encode())
+    bad = locked(store, zipped([right, *wrong, *metadata(), record]))
+    result = made(job(store, "wheels", bad))
+    (note,) = result.notes
+    assert note.startswith(
+        f"`{FILENAME}` has other hashes in its RECORD for 2 files, as `demo/b.py"
+    )
+    found = files(store, result)[f"{SITE}/{INFO}/RECORD"].decode().splitlines()
+    assert [line for line in found if line.startswith("demo/")] == [
+        f"{each.name},{record_hash(of_bytes(each.data))},{len(each.data)}"
+        for each in (right, *wrong)
+    ]
+    assert made(job(store, "wheels", bad)).facts == result.facts
 
 
 def test_layers_of_a_base_share_its_files(store: Store) -> None:
