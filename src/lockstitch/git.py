@@ -1,4 +1,4 @@
-"""The only place that starts git: what a repository has, at which commit it is, what it calls it.
+"""The only place that starts git: a repository's files, its commit, its ignored names.
 
 No program that a repository's own settings name is run: no pager, no file system monitor, no
 external diff (git-config(1), `core.fsmonitor`).

@@ -427,7 +427,7 @@ class _Reader:
             self._complain(word.line, f"`{word.text}` closes nothing")
 
     def _skip_head(self) -> None:
-        """Skip what a `for` goes over; a `do` on the same line is left."""
+        """Skip the words of a `for`; a `do` on the same line is left."""
         while (token := self._next()) is not None:
             if isinstance(token, Word) and token.text == "do":
                 return

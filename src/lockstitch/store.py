@@ -52,7 +52,7 @@ class Store:
         self._uses: files.UseLock | None = None
 
     def hold(self) -> None:
-        """Keep what is here from `cache.prune` while this value lives, where one may write here."""
+        """Keep items here from `cache.prune` while this value lives, where one may write."""
         with contextlib.suppress(OSError, LockstitchError):
             self._use_lock().share()
 
@@ -287,12 +287,12 @@ class Store:
             yield
 
     def drop_temporaries(self, process: int | None) -> None:
-        """Remove what a process that was ended left in `tmp/`."""
+        """Remove the leftovers of an ended process in `tmp/`."""
         for path in (self.root / "tmp").glob(f"{process}-*"):
             path.unlink(missing_ok=True)
 
     def sweep(self) -> None:
-        """Remove what killed processes left in `tmp/` more than a day ago."""
+        """Remove the leftovers of killed processes in `tmp/` that are older than a day."""
         gone = contextlib.suppress(FileNotFoundError, NotADirectoryError)
         with gone, os.scandir(self.root / "tmp") as entries:
             for entry in entries:

@@ -92,7 +92,7 @@ def summary(report: Report, *, verbose: bool = False) -> list[str]:
 
 
 def printable(text: str) -> str:
-    """Return a text without what a terminal would obey: names and values come from anybody."""
+    """Return a text without control characters: names and values come from anybody."""
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 

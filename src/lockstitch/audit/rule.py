@@ -54,7 +54,7 @@ class Finding:
 
 @frozen
 class Skip:
-    """A rule that could not look, and why: what is missing is never a pass."""
+    """A rule that could not look, and the reason: a missing fact is never a pass."""
 
     code: str
     reason: str

@@ -17,7 +17,7 @@ from lockstitch.values import positional
 
 @positional
 class Option:
-    """One operand or option: its names, and what argparse is told of it."""
+    """One operand or option: its names, and the settings for argparse."""
 
     names: Sequence[str]
     settings: Mapping[str, Any]

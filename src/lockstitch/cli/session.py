@@ -121,12 +121,12 @@ def answer_stale(problems: Sequence[LockstitchError], fits: str, *, as_json: boo
 
 
 def patience(options: argparse.Namespace, what: str) -> AbstractContextManager[object]:
-    """Return a context that shows what a command does where it takes long."""
+    """Return a context that shows a command's work where it takes long."""
     return progress.reporter(quiet=bool(options.quiet or options.json), ends=False).task(what, 0)
 
 
 def would(options: argparse.Namespace, *steps: str) -> int:
-    """Answer a `--dry-run` with what the command would do, and return its exit code."""
+    """Answer a `--dry-run` with the steps of the command, and return its exit code."""
     if options.json:
         print_json({"would": list(steps)})
     else:

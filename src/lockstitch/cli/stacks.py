@@ -58,7 +58,7 @@ def reset(session: Session) -> None:
 
 
 def log_names(project: Project) -> tuple[str, ...]:
-    """Return the names of what has a log: each service, and the supervisor."""
+    """Return the names of logs: of each service, and of the supervisor."""
     return (*control.NAMES, *(own.name for own in project.stack.services), "supervisor")
 
 

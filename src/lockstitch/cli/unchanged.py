@@ -32,7 +32,7 @@ _DRIVER, _SMI = "/proc/driver/nvidia/version", "nvidia-smi"
 
 
 def answer(words: "Sequence[str]") -> int | None:
-    """Say again what the last build of these words said, or return None where one has to look."""
+    """Repeat the answer of the last build of these words, or return None where one has to look."""
     from lockstitch import clock
 
     started = clock.monotonic()
@@ -95,7 +95,7 @@ class Watch:
     def keep(
         self, talk: "Sequence[tuple[list[str], str]]", beside: "Sequence[str]", *, as_json: bool
     ) -> None:
-        """Remember what a build that has nothing to do says; nothing where a file changed since.
+        """Remember the answer of a build that has nothing to do, unless a file changed since.
 
         That is lines of talk and what they lead to, in turn. `beside` are files outside of the
         project that decide it too.

@@ -28,7 +28,7 @@ _SHELL = ("bash", "coreutils", "dash", "grep", "wget")
 
 
 class _Whole(yaml.SafeDumper):
-    """Writes what stands in several places in each of them."""
+    """A YAML writer that repeats shared values in place of anchors."""
 
     def ignore_aliases(self, _: object) -> bool:
         return True
@@ -74,7 +74,7 @@ def volume_of(job: Job) -> str:
 
 
 def report_of(job: Job) -> str:
-    """Return where rank 0 writes what the ranks are, from /app: beside the outputs."""
+    """Return where rank 0 writes the report of the ranks, from /app: beside the outputs."""
     return f"{job.spec.outputs[0].rstrip('/')}/.lockstitch-ranks.json"
 
 

@@ -212,7 +212,7 @@ def _from_accounts(number: str, tasks: dict[str, _Task]) -> bool:
 
 
 def _show(task: _Task, show: Callable[[str], object], *, several: bool) -> None:
-    """Show what is new in a task's log."""
+    """Show the new lines of a task's log."""
     path = Path(task.log)
     if not task.log or not path.is_file():
         return

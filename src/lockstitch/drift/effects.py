@@ -185,7 +185,7 @@ class KnownChange:
         return {key: getattr(self, key) for key in ("package", "version", "what", "source")}
 
     def concerns(self, code: Collection[str]) -> bool:
-        """Return whether code with these words names what has changed."""
+        """Return whether code with these words names the change's subject."""
         named = _NAMED.findall(self.what)
         return any(word.rpartition(".")[2] in code for word in (*self.words, *named))
 

@@ -51,7 +51,7 @@ class Fact:
 
     @property
     def odd(self) -> tuple[str, ...]:
-        """The environments that have not what most have."""
+        """The environments that differ from most."""
         return tuple(name for group in self.groups[1:] for name in group.names)
 
     def document(self) -> dict[str, Any]:

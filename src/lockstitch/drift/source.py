@@ -226,7 +226,7 @@ def graph(where: Context) -> Fingerprint | None:
 
 
 def words(folder: Path) -> frozenset[str]:
-    """Return the words of a folder's code: what its known changes concern."""
+    """Return the words of a folder's code, which its known changes concern."""
     names: set[bytes] = set()
     for file in files.walk(folder):
         if file.name.endswith((".py", ".ipynb")) and file.size <= _LARGEST:

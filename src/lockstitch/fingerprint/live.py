@@ -1,4 +1,4 @@
-"""Fingerprints of what runs: an interpreter here, in a container, or on another host.
+"""Fingerprints of interpreters: on this machine, in a container, or on another host.
 
 One script of the standard library is given to the interpreter on its input, so that nothing is
 installed and nothing written there (`src/lockstitch/runtime/fingerprint.py`).

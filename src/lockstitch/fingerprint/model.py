@@ -43,7 +43,7 @@ class Package:
     url: str = field(default="", compare=False)  # where a lock has it from; no part of the JSON
 
     def document(self) -> dict[str, Any]:
-        """Return the package as JSON, without what is not known."""
+        """Return the package as JSON, without unknown parts."""
         return {k: v for k, v in _table(self).items() if v not in (None, "", [])}
 
 

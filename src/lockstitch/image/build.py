@@ -200,7 +200,7 @@ class Builder:
         return built
 
     def sweep(self, built: Sequence[Built]) -> None:
-        """Remove from the store what the project's own code was before, once it is built."""
+        """Remove the replaced layers of the project's own code from the store."""
         plans = {f"{image.name} {image.image.platform}": image.plan for image in built}
         self._records.sweep(of_bytes(str(self._project.root).encode()).hex, plans)
 

@@ -108,7 +108,7 @@ def listed(wheel: Digest, filename: str, store: Store) -> PackageFiles | None:
 
 
 def document(wheel: Digest, store: Store) -> Any:
-    """Return the record of what a wheel brings, None where it was not read yet."""
+    """Return the record of a wheel's files, None where it was not read yet."""
     return store.record(_KIND, f"{wheel.hex}-{_FORM}")
 
 
@@ -137,7 +137,7 @@ def tops(packages: Iterable[PackageFiles]) -> set[str]:
 
 
 def key_of(spec: ImageSpec, minor: str, packages: Iterable[tuple[str, Digest]]) -> str:
-    """Return the key of what `find` returns."""
+    """Return the key of the result of `find`."""
     pairs = [[name, digest] for name, digest in sorted(packages)]
     return of_bytes(canonical_json([LAYOUT, _FORM, minor, spec.trim, list(spec.prefer), pairs])).hex
 

@@ -287,7 +287,7 @@ class InstalledWheel:
         return {path: data for path, data in scripts.items() if path not in self._lost}
 
     def _rows(self) -> list[Row]:
-        """Return the wheel's own rows for what is in the image, under the installed paths."""
+        """Return the wheel's own rows for files of the image, under the installed paths."""
         return [
             (self._relative(path), *self._known[member.name])
             if member.name in self._known

@@ -266,7 +266,7 @@ class Tree:
         *,
         programs: bool = False,
     ) -> None:
-        """Put what is kept of a package at its place, and its certificates aside."""
+        """Put a package's kept members at their places, and its certificates aside."""
         for member in members:
             if member.path.startswith(_CERTIFICATES):
                 # One bundle holds them all, which is what update-ca-certificates would make.

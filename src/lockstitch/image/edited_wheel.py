@@ -81,7 +81,7 @@ def is_plain(project: Project) -> bool:
 
 
 def of(wheel: bytes, known: Last, listing: Sequence[FoundFile], project: Project) -> bytes | None:
-    """Return a wheel with what was edited since; None where its backend has to be asked."""
+    """Return a wheel with the files edited since; None where its backend has to be asked."""
     edited = _edited(known, listing)
     if edited is None or any(_may_decide(file, known, project) for file in edited):
         return None

@@ -1,4 +1,4 @@
-"""Holds what an image's program imports against what the image has, before the image is made.
+"""Checks a program's imports against the packages of its image, before the image is built.
 
 The program is read from its command on, never run. What its start certainly imports and no
 package, no own file and not the standard library has, is an error: such an image builds and dies
@@ -134,7 +134,7 @@ def check(
 
 
 class _Read:
-    """What an image's modules import, kept by what is in them: an edit reads one of them again."""
+    """The imports of an image's modules, kept by their contents: an edit reads one again."""
 
     def __init__(self, store: Store, key: str) -> None:
         self._store, self._key = store, key
@@ -142,7 +142,7 @@ class _Read:
         self._used: dict[str, Any] = {}
 
     def __call__(self, text: str, python: tuple[int, int], *, is_main: bool) -> Contents:
-        """Return what a module imports."""
+        """Return a module's imports."""
         about = f"{_FORM} {python} {is_main} {text}"
         name = of_bytes(about.encode("utf-8", "surrogatepass")).hex
         found = self._known.get(name) or read(text, python, is_main=is_main)
@@ -154,7 +154,7 @@ class _Read:
         )
 
     def keep(self) -> None:
-        """Remember what this image's modules are now."""
+        """Record the imports of this image's modules."""
         if self._used.keys() != self._known.keys():
             self._store.remember("read modules", self._key, self._used)
 
@@ -457,7 +457,7 @@ def remembered(wheel: Digest, store: Store) -> Modules | None:
 
 
 def remember(wheel: Digest, modules: Modules, store: Store) -> Modules:
-    """Record what a wheel brings, and return it."""
+    """Record a wheel's modules, and return them."""
     key = f"{wheel.hex}-{_FORM}"
     document = {
         "tops": sorted(modules.tops),

@@ -140,7 +140,7 @@ class LayerRecords:
         return [[key, facts.digest] for key in own if (facts := self._facts(key))]
 
     def share(self, layout: Layout) -> int:
-        """Write to the cache what it lacks and this machine has; return how many layers."""
+        """Write this machine's layers to a cache that lacks them; return how many."""
         if self._cache is None:
             return 0
         layers = []

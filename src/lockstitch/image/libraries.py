@@ -183,7 +183,7 @@ class Watch:
         wheel.taps |= {member.name: passing.add for member, passing in self._passing}
 
     def keep(self) -> None:
-        """Record what was read, and read what is not in the layer."""
+        """Record the libraries that were read, and read those outside of the layer."""
         with contextlib.suppress(LockstitchError, OSError):  # it is told by who wants to know
             if self._is_new:
                 rows = [lib.document() for lib in _objects(self._passing, self._store)]

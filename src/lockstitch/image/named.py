@@ -26,7 +26,7 @@ class Named:
 
     @property
     def digest(self) -> Digest:
-        """The digest of what the name means, of an index too."""
+        """The digest of the named manifest or index."""
         return self.manifest.digest
 
     def __str__(self) -> str:

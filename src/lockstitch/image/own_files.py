@@ -103,7 +103,7 @@ class OwnFiles:
         return facts
 
     def keep(self) -> None:
-        """Remember what was read since."""
+        """Record the facts that were read since."""
         if not self._read or self._store is None:
             return
         rows = self._remembered()

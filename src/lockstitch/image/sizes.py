@@ -57,7 +57,7 @@ def of_layers(layers: Iterable[Layer]) -> list[Package]:
 def of_listing(
     listing: Sequence[tuple[tarfile.TarInfo, StoredFile | None]],
 ) -> list[tuple[str, int]]:
-    """Return the bytes of each package of a layer, by what it holds; those of others by folder."""
+    """Return the bytes of each package of a layer by its listing; of others, by folder."""
     sizes: dict[str, int] = defaultdict(int)
     owners: dict[str, str] = {}
     for member, file in listing:
@@ -76,14 +76,14 @@ def recorded(layer: Digest, store: Store) -> dict[str, int] | None:
 
 
 def remember(layer: Digest, listing: Listing, store: Store) -> dict[str, int]:
-    """Record the bytes of each package of a layer, by what it holds, and return them."""
+    """Record the bytes of each package of a layer by its listing, and return them."""
     rows = [row for row in of_listing(listing) if row[1]]
     store.remember(_SIZES, layer.hex, rows)
     return dict(rows)
 
 
 def _owned(path: str, content: bytes) -> dict[str, str]:
-    """Return path or folder → `name version` for what one RECORD lists."""
+    """Return path or folder → `name version` for the files of one RECORD."""
     site, _, info = path.removesuffix("/RECORD").rpartition("/")
     name = info.removesuffix(".dist-info").replace("-", " ")
     owners: dict[str, str] = {}

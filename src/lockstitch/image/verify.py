@@ -131,7 +131,7 @@ def _compared_with_locks(statement: Any, locks: Locks, labels: Mapping[str, str]
 
 
 def _short(texts: Sequence[str]) -> list[str]:
-    """Return problems as a terminal can show them: what they quote may be meant to harm."""
+    """Return problems fit for a terminal: their quotes may be meant to harm."""
     shown = ["".join(c if c.isprintable() else "\ufffd" for c in text) for text in texts[:_MOST]]
     cut = [text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…" for text in shown]
     return cut + ([f"and {len(texts) - _MOST} more"] if len(texts) > _MOST else [])

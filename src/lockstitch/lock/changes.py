@@ -30,7 +30,7 @@ class Change:
 
     @property
     def kind(self) -> str:
-        """Say in a word or two what happened to it."""
+        """Return the change in a word or two."""
         if not self.before:
             return "added"
         if not self.after:
@@ -181,7 +181,7 @@ def between(old: State, new: State) -> list[Change]:
 
 
 def _plain(what: str, old: Pins, new: Pins) -> list[Change]:
-    """Return the changes of what no image has a list of."""
+    """Return the changes of packages that no image lists."""
     return [Change(what=what, name=n, before=b, after=a) for n, b, a in _moved(old, new)]
 
 

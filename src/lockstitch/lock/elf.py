@@ -29,7 +29,7 @@ class Needs:
 
 
 class Passing:
-    """A file that passes in chunks, of which is kept what `needs` mostly reads."""
+    """A file that passes in chunks, of which the parts that `needs` mostly reads are kept."""
 
     def __init__(self, size: int) -> None:
         """Wait for a file of this many bytes."""
@@ -62,7 +62,7 @@ class Passing:
         return self._size
 
     def __getitem__(self, part: slice) -> bytes:
-        """Return a part of the file; raises KeyError for what was not kept."""
+        """Return a part of the file; raises KeyError for one that was not kept."""
         start, stop, _ = part.indices(self._size)
         data = bytearray()
         while start < stop:

@@ -1,1 +1,1 @@
-"""Runs what an image runs, from the lock, on this machine or in the image."""
+"""Runs an image's command, from the lock, on this machine or in the image."""

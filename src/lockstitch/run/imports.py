@@ -21,7 +21,7 @@ _LARGEST = 64 << 20
 
 
 def traced(command: Command, folder: Path, target: Path) -> Command | None:
-    """Return a command that also writes to `target` what it imports.
+    """Return a command that also writes its imports to `target`.
 
     `folder` is the environment. None when the program is not Python, or is started in a way
     that cannot be followed.
@@ -64,7 +64,7 @@ def _of_interpreter(program: str, arguments: Sequence[str], target: Path) -> lis
 
 
 def with_children(command: Command, target: Path) -> Command:
-    """Return a command whose Python processes note in `target` what they import.
+    """Return a command whose Python processes note their imports in `target`.
 
     At whatever depth: torchrun, accelerate, joblib's workers, a shell script that starts Python.
     """

@@ -440,7 +440,7 @@ def _metrics(outputs: Sequence[FoundFile]) -> dict[str, Any]:
 
 
 def _without_secrets(words: Sequence[str]) -> Iterator[str]:
-    """Yield the words of a command; what may be a password stands as ***."""
+    """Yield the words of a command, with possible passwords as ***."""
     hidden = False
     for word in words:
         name, equals, _ = word.partition("=")

@@ -75,7 +75,7 @@ def run_code(text):
 
 
 def main():
-    """Run what the arguments name."""
+    """Run the program that the arguments name."""
     target, kind, program = sys.argv[1:4]
     first = {"script": program, "module": "-m", "code": "-c"}[kind]
     del sys.argv[:3]

@@ -129,7 +129,7 @@ def addresses(folder: Folder) -> dict[str, str]:
 
 
 def logins(folder: Folder) -> dict[str, dict[str, str]]:
-    """Return how people log in to what has pages: the user, and where the password is."""
+    """Return how people log in to services with pages: the user, and where the password is."""
     parts = parts_of(folder)
     keys = {} if parts.endpoint else {"console": "admin"}
     keys |= {"mlflow": "mlflow"} if parts.login else {}

@@ -53,7 +53,7 @@ class Folder:
 
     @property
     def backups(self) -> Path:
-        """Return the folder of what was there before an upgrade."""
+        """Return the folder of the backups before an upgrade."""
         return self.root / "backups"
 
     @property

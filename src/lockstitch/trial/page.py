@@ -31,7 +31,7 @@ def is_page(command: Sequence[str]) -> bool:
 
 
 def raised(output: str) -> bool:
-    """Return whether what a server of Streamlit printed says that its page ended with an error."""
+    """Return whether a Streamlit server printed that its page ended with an error."""
     return _RAISED.search(output) is not None
 
 

@@ -87,7 +87,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def show(image: Published) -> None:
-    """Print the reference by digest, and say what was sent."""
+    """Print the reference by digest, and the bytes that were sent."""
     pushed, count = image.pushed, image.documents.documents
     parts = [
         f"{_count(pushed.sent)} sent",

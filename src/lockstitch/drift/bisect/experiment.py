@@ -141,7 +141,7 @@ def explain(
 def _searched(
     question: Question, together: Sequence[Cause], scale: Scale, runs: "_Runs"
 ) -> Explanation:
-    """Search, and repeat what decides.
+    """Search, and repeat the deciding runs.
 
     Two runs of A do where every number is one of two; else the search goes on once it is known how
     much A varies. Where repeats contradict a first answer, each number of a second is a median.

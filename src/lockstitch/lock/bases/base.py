@@ -74,7 +74,7 @@ class Base(Protocol):
 
     @property
     def plain(self) -> "Base":
-        """The same base without what the project adds."""
+        """The same base without the project's packages."""
 
     @property
     def digest(self) -> Digest:

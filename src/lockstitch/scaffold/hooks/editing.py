@@ -1,4 +1,4 @@
-"""Edits a configuration by lines, so that what is not concerned stays as it was."""
+"""Edits a configuration by lines, so that the rest stays unchanged."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby

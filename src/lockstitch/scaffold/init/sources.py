@@ -208,7 +208,7 @@ def _py(folder: Folder, text: str, source: str, metadata: SetupMetadata) -> dict
 
 
 def reader_of(folder: Folder) -> Callable[[str], str | None]:
-    """Return what reads a file of a folder, None where that cannot be done."""
+    """Return the reader of a folder's files, None where they cannot be read."""
 
     def read(name: str) -> str | None:
         try:

@@ -66,7 +66,7 @@ class _Place:
 
 
 class Server:
-    """A tracking server; nothing but what one model needs is asked of it."""
+    """A tracking server, asked for one model alone."""
 
     def __init__(self, address: str, login: Login | None = None) -> None:
         """Use a server by its address, which may hold a user and a password.
