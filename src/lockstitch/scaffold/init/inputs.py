@@ -194,9 +194,9 @@ def _is_declared(document: Mapping[str, Any]) -> bool:
 
 def _look(folder: Folder) -> _Place:
     names = []
-    for found in files.walk(folder.root):
-        if not found.outside and not _unprintable(found.name):
-            names.append(found.name)
+    for file in files.walk(folder.root):
+        if not file.outside and not _unprintable(file.name):
+            names.append(file.name)
         if len(names) >= _MOST:
             break
     nested = _nested(folder, names)
@@ -245,19 +245,19 @@ def _role(path: str) -> str:
 
 def _lists(place: _Place) -> dict[str, str]:
     """Return the role of every list of requirements, by path; nearest to the root first."""
-    found = {}
-    for name in sorted(place.names, key=lambda each: (each.count("/"), each)):
+    roles = {}
+    for name in sorted(place.names, key=lambda path: (path.count("/"), path)):
         base = posixpath.basename(name)
         parent = posixpath.basename(posixpath.dirname(name)).lower()
         in_folder = parent in {"requirements", "reqs"} and base.endswith((".txt", ".in"))
         of_model = posixpath.join(posixpath.dirname(name), "MLmodel") in place.names
         if name.count("/") < _DEEPEST and (_LISTS.fullmatch(base) or in_folder) and not of_model:
-            found[name] = _role(name)
+            roles[name] = _role(name)
     return {
         name: role
-        for name, role in found.items()
+        for name, role in roles.items()
         # What a resolver wrote of requirements.in has its pins; the lock makes new ones.
-        if not (name.endswith(".txt") and f"{name.removesuffix('.txt')}.in" in found)
+        if not (name.endswith(".txt") and f"{name.removesuffix('.txt')}.in" in roles)
     }
 
 
@@ -399,15 +399,15 @@ def _take_managed(inputs: Inputs, managed: managers.Managed, name: str) -> None:
 def _environment_of(place: _Place) -> tuple[str, Any] | None:
     """Return the name and the content of the environment of conda that counts."""
     models = {posixpath.dirname(n) for n in place.names if posixpath.basename(n) == "MLmodel"}
-    found = [
+    paths = [
         name
         for name in place.names
         if name.count("/") < _DEEPEST and _ENVIRONMENT.fullmatch(posixpath.basename(name))
         if posixpath.dirname(name) not in models  # MLflow's, of a model alone
     ]
     rank = {"environment.yml": 0, "environment.yaml": 1}
-    found.sort(key=lambda name: (name.count("/"), rank.get(posixpath.basename(name), 2), name))
-    for name in found:
+    paths.sort(key=lambda name: (name.count("/"), rank.get(posixpath.basename(name), 2), name))
+    for name in paths:
         content = environment(place.folder, name)
         if content is not None and (content.dependencies or content.pip):
             return name, content
@@ -462,7 +462,7 @@ def _take_below(inputs: Inputs, place: _Place, lists: Mapping[str, str]) -> None
     wanted = {name: role for name, role in below.items() if role not in {"dev", "other"}}
     both = {role for role in wanted.values() if role in {"train", "serve"}}
     read = {name: read_requirements(place.folder, name) for name in wanted}
-    apart = _apart({name: each.lines for name, each in read.items() if each})
+    apart = _apart({name: items.lines for name, items in read.items() if items})
     for name, role in wanted.items():
         listed = read[name]
         if listed is None or not listed.lines:
@@ -556,10 +556,10 @@ def _fill(
     plain = [re.sub(r"[\s_]", lambda m: "-" if m[0] == "_" else "", line.lower()) for line in every]
     for extra, brings in names_table("extras").items():
         there |= {*brings} if any(line.startswith(extra) for line in plain) else set()
-    brought = {each for name in there for each in _brings().get(name, ())}
+    brought = {brought for name in there for brought in _brings().get(name, ())}
     added = []
     for distribution, where in needs.distributions.items():
-        likes = {normal(each) for each in needs.alike[distribution]} | {distribution}
+        likes = {normal(other) for other in needs.alike[distribution]} | {distribution}
         hidden = "`, for `" in where  # which a package may bring as well
         if likes & (there | brought if hidden else there) or (
             not nothing and distribution in _SERVERS
@@ -610,7 +610,7 @@ def _undeclared_imports(inputs: Inputs) -> None:
         wanted = Requirement(text)
         version = pins.get(normal(wanted.name))
         needed, *others = choices.split(" or ")
-        if version is None or any(of_requirement(each) in pins for each in (needed, *others)):
+        if version is None or any(of_requirement(need) in pins for need in (needed, *others)):
             continue
         if not wanted.specifier or (version and wanted.specifier.contains(version.split(";")[0])):
             inputs.add([needed])
@@ -623,21 +623,21 @@ def _bound(inputs: Inputs, place: _Place) -> None:
 
     asked: dict[str, Any] = {}
     lists = [inputs.dependencies, *(g for name, g in inputs.groups.items() if name != "dev")]
-    for line in [*(line for each in lists for line in each), *inputs.constraints]:
+    for line in [*(line for several in lists for line in several), *inputs.constraints]:
         parsed = Requirement(line)
         name = normal(parsed.name)
         asked[name] = asked[name] & parsed.specifier if name in asked else parsed.specifier
     for line, why in eras.bounds(place.folder, place.names, asked):
         wanted = Requirement(line)
         is_listed = False
-        for each in lists:
-            for at, text in enumerate(each):
+        for listed in lists:
+            for at, text in enumerate(listed):
                 there = Requirement(text)
                 if normal(there.name) != normal(wanted.name) or there.url:
                     continue
                 pinned = any(clause.operator == "==" for clause in wanted.specifier)
                 there.specifier = wanted.specifier if pinned else there.specifier & wanted.specifier
-                each[at] = str(there)
+                listed[at] = str(there)
                 is_listed = True
         inputs.constraints += [] if is_listed else [line]
         inputs.notes.append(f"`{line}`: {why}")
@@ -680,8 +680,8 @@ def _locked(inputs: Inputs, place: _Place) -> None:
         parsed = Requirement(pin)
         version = next((clause.version for clause in parsed.specifier), "")
         fits = all(
-            each.contains(version, prereleases=True)
-            for each in asked.get(normal(parsed.name), ())
+            bound.contains(version, prereleases=True)
+            for bound in asked.get(normal(parsed.name), ())
             if version and "==" in pin and "*" not in pin
         )
         (kept if fits else refused).append(pin)
