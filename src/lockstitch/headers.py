@@ -16,4 +16,4 @@ def fields_of(data: bytes | str) -> dict[str, str]:
         elif colon and not line.startswith("#"):
             parts = [value.strip()]
             fields.setdefault(name.strip().lower(), parts)
-    return {name: " ".join(each) for name, each in fields.items()}
+    return {name: " ".join(values) for name, values in fields.items()}

@@ -19,8 +19,8 @@ class _Pattern:
     def __getattr__(self, name: str) -> object:
         # Only what is not there yet is asked for here: the next call goes straight to `re`.
         compiled = re.compile(self._text, self._flags)
-        for each in (*_METHODS, "pattern", "flags", "groupindex", "groups"):
-            setattr(self, each, getattr(compiled, each))
+        for method in (*_METHODS, "pattern", "flags", "groupindex", "groups"):
+            setattr(self, method, getattr(compiled, method))
         return getattr(compiled, name)
 
 

@@ -35,8 +35,8 @@ else:
             import dataclasses
 
             return dataclasses.replace(value, **changes)
-        for name, each in value.__values__.items():
-            if each.init and name not in changes:
+        for name, field_of in value.__values__.items():
+            if field_of.init and name not in changes:
                 changes[name] = getattr(value, name)
         return type(value)(**changes)
 
@@ -88,7 +88,7 @@ def _made(kind: Any, star: str) -> Any:
         body.pop(name, None)
     if any(isinstance(value, cached_property) for value in body.values()):
         slots.append("__dict__")  # where such a property keeps what it found
-    compared = [name for name, each in fields.items() if each.compare]
+    compared = [name for name, field_of in fields.items() if field_of.compare]
     body |= {
         "__compared__": operator.attrgetter(*compared or ["__class__"]),
         "__dataclass_fields__": _Fields(),
@@ -121,15 +121,15 @@ def _init(made: Any, fields: dict[str, _Field], star: str) -> Any:
     """Return the `__init__` of a class, which has one argument for each field."""
     scope: dict[str, Any] = {"_NONE": _NONE}
     heads, lines = [], []
-    for name, each in fields.items():
+    for name, field_of in fields.items():
         head, value, default = name, name, f"_of_{name}"
-        if each.default_factory is not _NONE:
-            scope[default] = each.default_factory
+        if field_of.default_factory is not _NONE:
+            scope[default] = field_of.default_factory
             head, value = f"{name}=_NONE", f"{default}() if {name} is _NONE else {name}"
-        elif each.default is not _NONE:
-            scope[default] = each.default
+        elif field_of.default is not _NONE:
+            scope[default] = field_of.default
             head = f"{name}={default}"
-        if each.init:
+        if field_of.init:
             heads.append(head)
             lines.append(f"self.{name} = {value}")
     lines.append("self.__post_init__()" if hasattr(made, "__post_init__") else "pass")
@@ -149,8 +149,8 @@ class _Fields:
         for base in reversed(kind.__mro__):
             hints |= vars(base).get("__annotations__", {})
         rows = []
-        for name, each in kind.__values__.items():
-            known = {key: value for key, value in vars(each).items() if value is not _NONE}
+        for name, part in kind.__values__.items():
+            known = {key: value for key, value in vars(part).items() if value is not _NONE}
             rows.append((name, hints[name], dataclasses.field(**known)))
         made: Any = dataclasses.make_dataclass(kind.__name__, rows, kw_only=True)
         kind.__dataclass_fields__ = made.__dataclass_fields__
@@ -169,7 +169,7 @@ def _hash(self: Any) -> int:
 
 
 def _shown(self: Any) -> str:
-    shown = [name for name, each in self.__values__.items() if each.repr]
+    shown = [name for name, part in self.__values__.items() if part.repr]
     fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in shown)
     return f"{type(self).__qualname__}({fields})"
 

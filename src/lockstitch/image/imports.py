@@ -127,7 +127,7 @@ def check(
     read = _Read(store, of_bytes(f"{project.root}\n{spec.name}".encode()).hex)
     lacking = Start.of(project, prepared, own, read).check([*filter(None, known)], store, programs)
     read.keep()
-    possible = _first_of_each(each for each in lacking if each.reach is Reach.POSSIBLE)
+    possible = _first_of_each(lead for lead in lacking if lead.reach is Reach.POSSIBLE)
     notes = [_note(possible)] if possible else []
     store.remember("imports", key, notes)
     return notes
@@ -145,8 +145,8 @@ class _Read:
         """Return a module's imports."""
         about = f"{_FORM} {python} {is_main} {text}"
         name = of_bytes(about.encode("utf-8", "surrogatepass")).hex
-        found = self._known.get(name) or read(text, python, is_main=is_main)
-        imports, settings, (folder, sure) = self._used[name] = found
+        contents = self._known.get(name) or read(text, python, is_main=is_main)
+        imports, settings, (folder, sure) = self._used[name] = contents
         return (
             tuple((top, tuple(names), *at, Reach(how)) for top, names, *at, how in imports),
             tuple((setting, line, Reach(how)) for setting, line, how in settings),
@@ -184,16 +184,16 @@ class Start:
             for step in spec.steps
         ]
         kept = tuple(entry for entry in entries if entry)
-        outside = tuple(each for entry in kept for each in follow(tree, entry))
+        outside = tuple(lead for entry in kept for lead in follow(tree, entry))
         return cls(prepared=prepared, own=own, tree=tree, entries=kept, outside=outside)
 
     def lacking(self, wheels: Sequence[Modules]) -> list[Import]:
         """Return the imports that find no module in wheels that bring these."""
         available = self._available(wheels)
         return [
-            each
-            for each in self.outside
-            if not available.has(each.module) and each.top not in self._allowed
+            lead
+            for lead in self.outside
+            if not available.has(lead.module) and lead.top not in self._allowed
         ]
 
     def check(
@@ -212,14 +212,14 @@ class Start:
         unknown = [_program(s[0], modules, prepared, programs) for s in steps if programs]
         raise_all([*filter(None, unknown)])
         lacking = self.lacking(wheels)
-        needed = _first_of_each(each for each in lacking if each.reach is Reach.CERTAIN)
+        needed = _first_of_each(lead for lead in lacking if lead.reach is Reach.CERTAIN)
         problems = [
             self._own_error(e) if e.file else _error(f"{e.path}:{e.line}", e.module, prepared)
             for e in needed
         ]
         for lack in self._remembered_lacks(modules, wheels, store):
             sure = lack.is_sure or lack.top in _WELL_KNOWN
-            if sure and lack.top not in self._allowed | {each.top for each in needed}:
+            if sure and lack.top not in self._allowed | {lead.top for lead in needed}:
                 where = f"{lack.path}:{lack.line} of `{lack.wheel.name} {lack.wheel.version}`"
                 problems.append(_error(where, lack.module, prepared))
         raise_all(problems)
@@ -235,8 +235,8 @@ class Start:
         if len(wheels) < len(known):
             return []
         modules = [*wheels, *([self.own] if self.own else [])]
-        found = self._lacks(modules, wheels, lambda name: name.partition(".")[0] not in tops, store)
-        return [each.module for each in found if each.is_sure]
+        lacks = self._lacks(modules, wheels, lambda name: name.partition(".")[0] not in tops, store)
+        return [lack.module for lack in lacks if lack.is_sure]
 
     def _remembered_lacks(
         self, modules: list[Modules], wheels: Sequence[Modules], store: Store
@@ -246,7 +246,7 @@ class Start:
         document = {
             "form": [_FORM, wheel_imports.FORM],
             "starts": self._starts(modules),
-            "wheels": [each.digest for each in numbered],
+            "wheels": [wheel.digest for wheel in numbered],
             "own": _document(self.own) if self.own else [],
             "library": sorted(_library(self.prepared)),
             "python": list(self.tree.python),
@@ -255,9 +255,9 @@ class Start:
         record = store.record("lacks", key)
         if record is not None:
             return [wheel_imports.Lack(**e, wheel=numbered[at]) for at, e in record]
-        found = self._lacks(modules, wheels, self._available(wheels).has, store)
-        store.remember("lacks", key, [[numbered.index(e.wheel), e.document()] for e in found])
-        return found
+        lacks = self._lacks(modules, wheels, self._available(wheels).has, store)
+        store.remember("lacks", key, [[numbered.index(e.wheel), e.document()] for e in lacks])
+        return lacks
 
     def _starts(self, modules: Sequence[Modules]) -> list[str]:
         starts = [e.module for e in self.outside if e.reach is Reach.CERTAIN]
@@ -330,8 +330,8 @@ def key_of(prepared: Prepared) -> str:
 
 def _first_of_each(imports: Iterable[Import]) -> list[Import]:
     first: dict[str, Import] = {}
-    for each in imports:
-        first.setdefault(each.top, each)
+    for lead in imports:
+        first.setdefault(lead.top, lead)
     return [*first.values()]
 
 
@@ -343,11 +343,11 @@ def _generated(top: str, prepared: Prepared) -> str:
     root = file.path.parents[file.name.count("/")]
     if (root / f"{top}.py").is_file():
         return f'include = ["{top}.py"] in [tool.lockstitch.images.{prepared.spec.name}]'
-    names = (each.name for each in files.walk(root))
-    found = next((name for name in names if basename(name) == f"{stem[1]}.proto"), "")
-    folder = dirname(found) or "."
-    made = f"python -m grpc_tools.protoc -I {folder} --python_out=. --grpc_python_out=. {found}"
-    return f"uv run --with grpcio-tools {made}" if found else ""
+    names = (file.name for file in files.walk(root))
+    proto = next((name for name in names if basename(name) == f"{stem[1]}.proto"), "")
+    folder = dirname(proto) or "."
+    command = f"python -m grpc_tools.protoc -I {folder} --python_out=. --grpc_python_out=. {proto}"
+    return f"uv run --with grpcio-tools {command}" if proto else ""
 
 
 def _error(where: str, module: str, prepared: Prepared) -> LockstitchError:
@@ -386,7 +386,7 @@ def _programs_modules(step: Sequence[str], modules: Sequence[Modules]) -> Iterat
 
 
 def _note(possible: list[Import]) -> str:
-    shown = first_of([f"`{each.top}` ({each.path}:{each.line})" for each in possible], _SHOWN)
+    shown = first_of([f"`{lead.top}` ({lead.path}:{lead.line})" for lead in possible], _SHOWN)
     return f"not in the image, and imported in functions or branches: {shown}"
 
 
@@ -470,7 +470,7 @@ def remember(wheel: Digest, modules: Modules, store: Store) -> Modules:
 
 def _tree(project: Project, prepared: Prepared, own: Modules | None) -> Tree:
     """Return the files of the image's program: those it includes, and its own package's."""
-    names = {found.name for found in prepared.files}
+    names = {file.name for file in prepared.files}
     installed: dict[str, str] = {}
     for top in own.tops if own else ():
         for folder in ("src", "", "lib", "python"):

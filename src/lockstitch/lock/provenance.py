@@ -47,7 +47,7 @@ def statement(
             "digest": {"sha256": material.digest.hex},
             **({"uri": material.uri} if material.uri else {}),
         }
-        for material in sorted(materials, key=lambda each: each.name)
+        for material in sorted(materials, key=lambda material: material.name)
     ]
     if commit.state == "clean":
         dependencies.append({"name": "source", "digest": {"gitCommit": commit.digest}})

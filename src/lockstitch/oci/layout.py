@@ -304,7 +304,7 @@ class Layout(LayoutReader):
         pairs = list(zip(before, about, strict=True))
         named = [Digest.parse(entry["digest"]) for entry, subject in pairs if not subject]
         images = {needed for digest in named for needed in self._needs(digest)}
-        kept = [each for each, subject in pairs if not subject or subject in images]
+        kept = [digest for digest, subject in pairs if not subject or subject in images]
         if kept != before:
             self._index(kept)
 

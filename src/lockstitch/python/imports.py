@@ -191,8 +191,8 @@ class _Walk:
         if text is None or len(text) > _LARGEST:
             return
         is_main = path == self._entry.path or posixpath.basename(path) == "__main__.py"
-        found = self._tree.read(text, self._tree.python, is_main=is_main)
-        statements, settings, (folder, sure) = found
+        read = self._tree.read(text, self._tree.python, is_main=is_main)
+        statements, settings, (folder, sure) = read
         for name, names, level, line, inner in statements:
             for wanted in self._absolute(path, name, names, level):
                 self._resolve(path, line, wanted, reach=min(inner, reach))

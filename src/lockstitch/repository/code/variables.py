@@ -67,7 +67,7 @@ def examples(read: Callable[[str], str | None]) -> dict[str, str]:
     texts = (read(name) or "" for name in _EXAMPLES)
     given = dotenv(next(filter(None, texts), ""), {})
     return {
-        each.name: each.value for each in given if each.value and not _UNFILLED.search(each.value)
+        line.name: line.value for line in given if line.value and not _UNFILLED.search(line.value)
     }
 
 
@@ -111,9 +111,10 @@ def subcommands_of(code: Code) -> list[str]:
     for node in code.nodes:
         match node:
             case ast.FunctionDef(decorator_list=decorators):
-                for each in decorators:
-                    call = each if isinstance(each, ast.Call) else ast.Call(each, [], [])
-                    if (word := _word(call, node, code)) and "invoke_without" not in ast.dump(each):
+                for mark in decorators:
+                    call = mark if isinstance(mark, ast.Call) else ast.Call(mark, [], [])
+                    without = "invoke_without" in ast.dump(mark)
+                    if not without and (word := _word(call, node, code)):
                         named[word] = node
             case ast.Assign(
                 targets=[ast.Name(id=name)],
@@ -156,13 +157,13 @@ def _demands(node: ast.AST, code: Code) -> bool:
     """Return whether a command cannot run without arguments."""
     if not isinstance(node, ast.FunctionDef):
         return False
-    calls = [each for each in node.decorator_list if isinstance(each, ast.Call)]
-    if any(_needed(each, code) for each in calls):
+    calls = [item for item in node.decorator_list if isinstance(item, ast.Call)]
+    if any(_needed(item, code) for item in calls):
         return True
-    options = {dotted(each.func, code.names).rpartition(".")[2] for each in calls}
-    names = [each.arg for each in node.args.args if each.arg not in {"self", "ctx", "context"}]
+    options = {dotted(item.func, code.names).rpartition(".")[2] for item in calls}
+    names = [a.arg for a in node.args.args if a.arg not in {"self", "ctx", "context"}]
     without = names[: len(names) - len(node.args.defaults)]
-    ellipsis = any("Ellipsis" in ast.dump(each) for each in node.args.defaults)
+    ellipsis = any("Ellipsis" in ast.dump(default) for default in node.args.defaults)
     return ellipsis or (bool(without) and not options & {"option", "argument", "pass_context"})
 
 

@@ -41,8 +41,8 @@ class Users:
         self._loading: set[str] = set()
         self._saved: set[str] = set()  # what scripts import that may have made a model
         for program in programs:
-            for each in (program, *program.before):
-                self._take(program.image, each)
+            for step in (program, *program.before):
+                self._take(program.image, step)
         for script in known.others if self._loading else ():
             entry = entry_of(script.command, script.env, script.workdir)
             if entry and self._calls(reached(known.tree, entry), _SAVES):
@@ -125,11 +125,11 @@ def _candidates(program: Program, lines: Sequence[str]) -> list[str]:
     return [n for line in lines if (n := of_requirement(line)) not in kept]
 
 
-def proposed(facts: Facts, found: Found, programs: Sequence[Program]) -> Iterator[str]:
+def proposed(facts: Facts, every: Found, programs: Sequence[Program]) -> Iterator[str]:
     """Yield which requirements not all images need, with the size that the others save."""
     if not programs:
         return
-    users = Users(found, programs)
+    users = Users(every, programs)
     packages = _locked(facts)
     listed = tables.dependencies(facts)
     idle = [name for name in dict.fromkeys(map(of_requirement, listed)) if name in _IDLE]
