@@ -129,7 +129,7 @@ _ACCOUNTS = {
 _HINTS = {
     "account": "a key where a container is started; here: lockstitch try {image} --env {without}",
     "file": 'include = ["{inside}"] in {table}',
-    "module": "uv add {name}, or include its file in {table}",
+    "module": "uv add --frozen {name} && lockstitch lock, or include its file in {table}",
     "library": "{package}, or a wheel that brings it",
     "symbol": "choose a base whose C library has {name}",
     "program": "add the package that has `{name}`: to a group of {table}, "

@@ -31,7 +31,10 @@ WINDOWS = "a path of a machine with Windows, which is nowhere else"
         (*("module", "models"), 'env = {PYTHONPATH = "/app"} in [tool.lockstitch.images.serve]'),
         (
             *("module", "yaml"),
-            "uv add PyYAML, or include its file in [tool.lockstitch.images.serve]",
+            (
+                "uv add --frozen PyYAML && lockstitch lock, "
+                "or include its file in [tool.lockstitch.images.serve]"
+            ),
         ),
     ],
 )

@@ -177,7 +177,10 @@ def test_an_account_comes_with_what_does_without() -> None:
 )
 def test_a_module_comes_with_what_to_type(module: str, requirement: str) -> None:
     line = Lack(kind="module", name=module).line("serve")
-    assert line == f"uv add {requirement}, or include its file in [tool.lockstitch.images.serve]"
+    assert line == (
+        f"uv add --frozen {requirement} && lockstitch lock, or include its file in "
+        "[tool.lockstitch.images.serve]"
+    )
 
 
 def test_written_folders_are_named_once_and_from_the_top() -> None:
