@@ -2,15 +2,19 @@
 
 import functools
 from collections.abc import Iterable
+from typing import Any
 
-from lockstitch.digest import Digest
+from lockstitch.digest import Digest, canonical_json, of_bytes
 from lockstitch.fingerprint.model import Fingerprint, Package, System
 from lockstitch.python import locks
 from lockstitch.python.locks import Pinned, poetry, pylock, requirements
 from lockstitch.python.locks.pylock import Built, Unbuilt
 from lockstitch.python.locks.requirements import Follow
 from lockstitch.python.target import Target
-from lockstitch.values import frozen
+from lockstitch.store import Store, default_root
+from lockstitch.values import fields_of, frozen
+
+_KIND = "lock-fingerprints-1"  # of store records
 
 
 @frozen
@@ -67,6 +71,24 @@ def read(
 
 @functools.lru_cache(maxsize=4)  # a lock that is compared is the project's graph too
 def _of_uv(text: str, name: str, wanted: Wanted) -> list[Package]:
+    """Return the packages of a uv.lock, which is read once for each target."""
+    store = Store(default_root())
+    about = fields_of(wanted) | {"target": fields_of(wanted.target), "name": name}
+    key = of_bytes(canonical_json(about) + text.encode("utf-8", "surrogatepass")).hex
+    record = store.record(_KIND, key)
+    if record is None:
+        packages = _read_uv(text, name, wanted)
+        store.remember(_KIND, key, [fields_of(package) for package in packages])
+        return packages
+    return [_restored(row) for row in record]
+
+
+def _restored(row: dict[str, Any]) -> Package:
+    row = {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
+    return Package(**{**row, "artifacts": tuple(Digest(digest) for digest in row["artifacts"])})
+
+
+def _read_uv(text: str, name: str, wanted: Wanted) -> list[Package]:
     graph = locks.read(name, text)
     decide = locks.decided(wanted.target.markers())
     walk = locks.walk(graph, decide, wanted.groups, wanted.extras)

@@ -114,3 +114,20 @@ def test_what_is_a_lock(name: str, wanted: bool) -> None:
 def test_a_line_that_pins_nothing_is_named() -> None:
     with pytest.raises(LockstitchError, match=r"`numpy` is not pinned with `==`"):
         read("numpy>=2\n", "requirements.txt")
+
+
+def test_a_uv_lock_that_was_read_is_answered_from_its_record(
+    locked: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locks._of_uv.cache_clear()
+    text = (locked / "uv.lock").read_text()
+    first = locks.read(text, "uv.lock", locks.Wanted(target=AMD))
+    locks._of_uv.cache_clear()
+    arm = Target(platform="linux/arm64", python="3.11.2", glibc="2.36")
+    monkeypatch.setattr(locks, "_read_uv", lambda *_: [])
+    again = locks.read(text, "uv.lock", locks.Wanted(target=AMD))
+    assert again == first
+    assert [package.url for package in again.packages] == [p.url for p in first.packages]
+    for other in (locks.Wanted(target=arm), locks.Wanted(target=AMD, groups=("none",))):
+        assert locks.read(text, "uv.lock", other).packages == ()
+    assert locks.read(f"{text}\n", "uv.lock", locks.Wanted(target=AMD)).packages == ()
