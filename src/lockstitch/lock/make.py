@@ -78,6 +78,8 @@ def make(
     with progress.task("export the locks", 0):
         build = _build(project, before, wanted)
         exported = _export(project, tool, bases, fetcher)
+        if tool is uv and uv.take_wheels(project, _fresh(project, bases, old)):
+            exported |= _export(project, tool, bases, fetcher)
     folders = _folders(project, bases, before)
     builders = _builders(project, bases, before, places, upgrade=wanted.base)
     built = _built(project, bases, before, builders, places)
@@ -293,7 +295,7 @@ def _build(project: Project, before: Lock | None, wanted: "_Wanted") -> tuple[st
     kept = [line for line in (before.build if before else ()) if not wanted.moves(_name(line))]
     if before and kept and before.build == tuple(kept) and before.inputs == inputs.digest(project):
         return before.build
-    return uv.compile_requirements(project.build_requires or sources.LEGACY, project, kept)
+    return uv.of_build(project.build_requires or sources.LEGACY, project, kept)
 
 
 def _export(
@@ -411,6 +413,20 @@ def _built(
     return tuple(sorted(built.values()))
 
 
+def _fresh(
+    project: Project, bases: tuple[Base, ...], old: Mapping[str, bytes | None]
+) -> list[Unbuilt]:
+    """Return the packages of an index that images need, have no wheel of, and had not before."""
+    before = b"".join(filter(None, old.values())).decode(errors="replace")
+    lines = '[[package]]\nname = "{}"\nversion = "{}"\n'
+    unbuilt = {u.artifact: u for base in bases for u in _without_wheel(project, base)}
+    return [
+        package
+        for package in unbuilt.values()
+        if package.kind == "sdist" and lines.format(package.name, package.version) not in before
+    ]
+
+
 def _folders(
     project: Project, bases: tuple[Base, ...], before: Lock | None
 ) -> tuple[LockedFolder, ...]:
@@ -430,7 +446,7 @@ def _resolver(project: Project, kept: LockedFolder | None = None) -> sources.Res
     before = kept.requires if kept else ()
 
     def resolve(requires: Sequence[str]) -> tuple[str, ...]:
-        return uv.compile_requirements(sorted({*requires, *project.build_extra}), project, before)
+        return uv.of_build(sorted({*requires, *project.build_extra}), project, before)
 
     return resolve
 

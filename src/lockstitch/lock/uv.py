@@ -16,9 +16,11 @@ from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.lock.bases import Base
 from lockstitch.net.transport import no_answer
 from lockstitch.patterns import regex
+from lockstitch.progress import say
 from lockstitch.python.locks import holds
 from lockstitch.python.locks.pylock import Unbuilt
 from lockstitch.python.model import ImageSpec, Project
+from lockstitch.python.names import PKG_RESOURCES
 from lockstitch.python.tables import parse_toml, table, tables, texts, toml
 from lockstitch.store import Store
 
@@ -37,6 +39,8 @@ _FILE_URL = regex(r'url = "file://(?P<path>/[^"]*)"')
 _FILE_INDEX = regex(r'index = "file://')
 _CONFLICT = "no versions fit together"
 _UNBUILT = regex(r"Failed to build `([\w.-]+)==([^`]+)`")
+_VERSION = regex(r'(?m)^version = "([^"]+)"$')
+_OLD_SETUPTOOLS = "No module named 'pkg_resources'"
 _CAUSE = regex(r"\s+(?:cause|Caused by): ")
 _UNSENT = regex(r"error sending request for url \((\S+?)\)")
 _OLDER = regex(r"requested Python version \([^)]*\) does not satisfy Python>=(\d+\.\d+)")
@@ -103,6 +107,9 @@ def lock(project: Project, *, upgrade: Sequence[str] | None) -> None:
 
             env = environ.for_uv(**_python(project))
             error.hint = loosen.hint(project, error.message, env) or error.hint
+        elif _OLD_SETUPTOOLS in error.message:
+            line = f'build-constraint-dependencies = ["{PKG_RESOURCES}"]'
+            error.hint = f"{line} in [tool.uv]: what builds it needs an older setuptools"
         elif match := _UNBUILT.search(error.message):
             unbuilt = Unbuilt(name=match[1], version=match[2], kind="sdist", artifact="")
             error.hint = with_wheel(project, unbuilt) or error.hint
@@ -122,6 +129,51 @@ def with_wheel(project: Project, unbuilt: Unbuilt) -> str:
         done = process.run([program, *words], cwd=where, env=env, stdin=asked, check=False)
     pin = done.stdout.strip()
     return loosen.pinned(project, pin, env) if done.code == 0 and "==" in pin else ""
+
+
+def take_wheels(project: Project, unbuilt: Sequence[Unbuilt]) -> bool:
+    """Bring packages without a wheel to the newest version that has one; return whether any moved.
+
+    Only those that compile: what is Python alone is built in no time. One that something asks for
+    in that very version stays.
+    """
+    from packaging.version import Version
+
+    path, moved = workspace(project.root) / LOCK, False
+    for package in unbuilt:
+        newest = _newest_compiled(project, package)
+        if not newest or Version(newest) >= Version(package.version):
+            continue
+        before = path.read_bytes()
+        words = ["--upgrade-package", f"{package.name}=={newest}"]
+        try:
+            _uv("lock", *words, cwd=project.root, **_python(project))
+        except LockstitchError:
+            files.write_bytes(path, before)
+            continue
+        if moves := path.read_bytes() != before:
+            has_none = f"{package.version} has no wheel for Python {project.python}"
+            say(f"* `{package.name}` is {newest}: {has_none}")
+        moved |= moves
+    return moved
+
+
+def _newest_compiled(project: Project, package: Unbuilt) -> str:
+    """Return the newest version of a package with a wheel of its own for the images' Python."""
+    words = ["pip", "compile", "-", "--no-deps", "--quiet", "--no-header", "--format"]
+    words += ["pylock.toml", "--only-binary", package.name, "--python-platform", "linux"]
+    words += ["--python-version", project.python]
+    with indexes_of(project.root) as where:
+        done = process.run(
+            [process.find_uv(), *words],
+            cwd=where,
+            env=environ.for_uv(**_python(project)),
+            stdin=f"{package.name}<{package.version}\n",
+            check=False,
+        )
+    version = _VERSION.search(done.stdout)
+    compiles = "-none-any.whl" not in done.stdout
+    return version[1] if done.code == 0 and version and compiles else ""
 
 
 def check(project: Project) -> None:
@@ -291,13 +343,24 @@ def venv(project: Project, folder: Path) -> Path:
     return python
 
 
-def compile_requirements(
+def of_build(
     requirements: Sequence[str], project: Project, before: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """Return `compile_requirements` of what a build needs, within the bounds that uv has for it."""
+    bounds = texts(table(project.document, "tool", "uv").get("build-constraint-dependencies"))
+    return compile_requirements(requirements, project, before, bounds)
+
+
+def compile_requirements(
+    requirements: Sequence[str],
+    project: Project,
+    before: Sequence[str] = (),
+    bounds: Sequence[str] = (),
 ) -> tuple[str, ...]:
     """Return requirements with every transitive one pinned and hashed, one text each.
 
-    What `before` pins and still fits is kept. Raises LockstitchError when the index no longer
-    has a file that it names by hash.
+    What `before` pins and still fits is kept; `bounds` are constraints. Raises LockstitchError
+    when the index no longer has a file that it names by hash.
     """
     if not requirements:
         return ()
@@ -311,6 +374,10 @@ def compile_requirements(
         # Without their hashes, which uv would repeat and not compare with the index.
         files.write_text(pins, "".join(f"{line.partition(' --hash=')[0]}\n" for line in before))
         words += ["--no-emit-index-url", "--output-file", str(pins)]
+        if bounds:
+            constraints = Path(folder) / "constraints.txt"
+            files.write_text(constraints, "".join(f"{line}\n" for line in bounds))
+            words += ["--constraints", str(constraints)]
         with indexes_of(project.root) as where:
             _uv(*words, cwd=where, stdin="\n".join(requirements) + "\n")
         text = files.read_text(pins).replace("\\\n", " ")

@@ -1,12 +1,19 @@
 """What is built is built with what a project's indexes have, whatever the project constrains."""
 
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+from support import wheels
 from support.projects import write_files
+from support.server import serve
 
 from lockstitch.lock import uv
 from lockstitch.lock.uv import indexes_of
+from lockstitch.python import load
+from lockstitch.python.locks.pylock import Unbuilt
+from lockstitch.python.model import Project
 
 INDEXES = """
 find-links = ["wheels", "https://example.test/flat"]
@@ -61,3 +68,62 @@ def test_a_python_that_no_version_has_is_told_from_a_conflict() -> None:
     )
     other = output.replace("the requested Python version (>=3.8) does not satisfy", "a needs")
     assert "exclude each other" in uv.unsolved("it cannot be locked", other).hint
+
+
+@pytest.fixture
+def index(monkeypatch: pytest.MonkeyPatch) -> Iterator[wheels.Index]:
+    """Return an index that uv asks alone."""
+    with serve() as server:
+        served = wheels.Index(server)
+        monkeypatch.setenv("UV_DEFAULT_INDEX", served.url)
+        yield served
+
+
+def project_of(folder: Path, *dependencies: str, settings: str = "") -> Project:
+    text = f"""\
+[project]
+name = "own"
+version = "1"
+requires-python = "==3.11.*"
+dependencies = {[*dependencies]}
+[tool.uv]
+{settings}
+[tool.lockstitch.images.app]
+command = ["python"]
+"""
+    return load.load(write_files(folder, {"pyproject.toml": text}))
+
+
+@pytest.mark.parametrize(
+    ("asked", "older", "version"),
+    [
+        ("fast", "cp311-cp311-manylinux_2_17_x86_64", "1.0"),
+        ("fast==2.0", "cp311-cp311-manylinux_2_17_x86_64", "2.0"),
+        ("fast", "cp310-cp310-manylinux_2_17_x86_64", "2.0"),
+        ("fast", "py3-none-any", "2.0"),
+    ],
+)
+def test_a_version_with_a_wheel_is_taken_before_a_newer_source(
+    asked: str, older: str, version: str, index: wheels.Index, tmp_path: Path
+) -> None:
+    index.publish(wheels.wheel("fast", "1.0", tag=older))
+    index.publish(wheels.sdist("fast", "2.0"))
+    project = project_of(tmp_path, asked)
+    uv.lock(project, upgrade=None)
+    newest = Unbuilt(name="fast", version="2.0", kind="sdist", artifact="")
+    assert uv.take_wheels(project, [newest]) == (version == "1.0")
+    (package,) = (p for p in tomllib.loads((tmp_path / "uv.lock").read_text())["package"][:1])
+    assert (package["name"], package["version"]) == ("fast", version)
+    uv.check(project)
+
+
+def test_what_builds_keeps_the_bounds_that_uv_has_for_it(
+    index: wheels.Index, tmp_path: Path
+) -> None:
+    for number in ("80.0", "82.0"):
+        index.publish(wheels.wheel("setuptools", number))
+    project = project_of(tmp_path, settings='build-constraint-dependencies = ["setuptools<81"]\n')
+    (pin,) = uv.of_build(["setuptools>=40.8.0"], project)
+    assert pin.startswith("setuptools==80.0 ")
+    (pin,) = uv.compile_requirements(["setuptools>=40.8.0"], project)
+    assert pin.startswith("setuptools==82.0 ")

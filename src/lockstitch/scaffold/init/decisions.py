@@ -220,8 +220,10 @@ def _fitting(facts: Facts, possible: Sequence[str], can_fetch: Callable[[str], b
     debian = [minor for minor in possible if not load.default_base(minor).startswith("cpython:")]
 
     def rank(minor: str) -> tuple[bool, int, bool, int]:
-        distance = abs(int(minor[2:]) - int(wanted[2:])) if wanted else 0
         pins = facts.inputs.old_pins(minor, own)
+        # Without a name, pins that are too old for all are nearest to the oldest.
+        near = int(wanted[2:]) if wanted else 0 if pins else int(minor[2:])
+        distance = abs(int(minor[2:]) - near)
         return minor != wanted, pins, minor not in debian, distance
 
     best = min(possible, key=rank)

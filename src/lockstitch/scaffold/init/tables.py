@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from lockstitch.python import declared as asked
-from lockstitch.python.names import normal, of_requirement
+from lockstitch.python.names import PKG_RESOURCES, normal, of_requirement
 from lockstitch.python.tables import table
 from lockstitch.scaffold.init.edit import Table
 from lockstitch.scaffold.init.facts import Facts, version_of
@@ -25,6 +25,7 @@ _HOOKS = (
     *(".pre-commit-config.yaml", ".pre-commit-config.yml"),
 )
 _LINE = 100
+_NEWER = "3.12"  # came when setuptools left Python's environments
 _RULES = ["E", "F", "I", "B", "UP", "S", "SIM", "RUF"]
 _OLD_RULES = ("select", "extend-select")
 # Files that win over pyproject.toml, or that a table in it would switch off.
@@ -108,6 +109,9 @@ def locked(facts: Facts) -> Iterator[Table]:
         values["constraint-dependencies"] = facts.inputs.constraints
     elif facts.converts:
         values["constraint-dependencies"] = []  # says that uv locks it
+    if facts.inputs.old_pins(_NEWER) and not facts.folder.has("uv.lock"):
+        # Sources of that time are built with what imports `pkg_resources`.
+        values["build-constraint-dependencies"] = [PKG_RESOURCES]
     conflicts = facts.inputs.conflicts()
     if conflicts:
         values["conflicts"] = [[{"group": group} for group in conflicts]]

@@ -371,6 +371,7 @@ def test_sources_and_indexes(tmp_path: Path) -> None:
     document = written(tmp_path, texts)
     assert document["project"]["dependencies"] == ["torch==2.0.1+cpu", "tools", "lib", "mine"]
     assert document["tool"]["uv"] == {
+        "build-constraint-dependencies": ["setuptools<81"],
         "constraint-dependencies": ["numpy<2"],
         "index": [{"name": "index-1", "url": "https://example.test/whl/cpu", "explicit": True}],
         "sources": {
