@@ -103,11 +103,15 @@ class Opened:
                 return self.reader(min(paths, key=len)), ".".join(parts[end:])
         return None
 
-    def folder(self, package: str) -> str | None:
-        """Return the folder of code whose path ends with a package's, as paths of it begin."""
+    def folder(self, package: str, near: str) -> str | None:
+        """Return the folder of code whose path ends with a package's, the nearest to a file."""
         folders = {posixpath.dirname(path) for path in self._codes}
         fitting = [folder for folder in folders if package and f"/{folder}".endswith(f"/{package}")]
-        return _ROOT + min(fitting, key=len) if fitting else None
+
+        def rank(folder: str) -> tuple[int, int, str]:
+            return -len(posixpath.commonpath([folder, near])), len(folder), folder
+
+        return _ROOT + min(fitting, key=rank) if fitting else None
 
     def given(self, name: str) -> list[tuple[str, str, int, str]]:
         """Return the uses that functions of this name make of their arguments.
@@ -362,7 +366,7 @@ class _Reader:
             return _ROOT + posixpath.dirname(self._code.path)
         first = ast.unparse(node).partition(".")[0]
         imported = dotted(node, self._code.names) if first in self._code.names else ""
-        return self._others.folder((_literal(node) or imported).replace(".", "/"))
+        return self._others.folder((_literal(node) or imported).replace(".", "/"), self._code.path)
 
     def _call_value(  # noqa: PLR0911 -- one case for each kind of call
         self, node: ast.Call, again: Callable[[ast.expr | None], str | None]
@@ -465,6 +469,8 @@ class _Reader:
         folder = self._package(node.args[0]) if name in known and node.args else None
         inside = _at(node, 1) or _at(node, "package_path")
         text = self.value(inside) if inside else known.get(name)
+        if folder is not None and inside and not text:  # one of them
+            return "folder", ast.Constant(value=folder)
         if folder is None or not text:
             return None
         place = ast.Constant(value=posixpath.join(folder, text))

@@ -125,6 +125,10 @@ def across(texts: dict[str, str], path: str) -> set[tuple[str, str]]:
         ("import pkgutil\npkgutil.get_data('shop', 'x.json')", ("shop/x.json", "reads")),
         ("import pkgutil\npkgutil.get_data(__package__, 'x.json')", ("shop/x.json", "reads")),
         (
+            "import importlib\ndef f(n):\n    importlib.resources.open_binary('shop.data', n)",
+            ("shop/data", "folder"),
+        ),
+        (
             "from importlib.resources import files\nX = files('shop.data') / 'x.json'\nopen(X)",
             ("shop/data/x.json", "reads"),
         ),
@@ -135,7 +139,7 @@ def across(texts: dict[str, str], path: str) -> set[tuple[str, str]]:
     ],
 )
 def test_what_lies_in_the_folder_of_a_package(text: str, wanted: tuple[str, str]) -> None:
-    texts = {"shop/__init__.py": text, "shop/data/__init__.py": ""}
+    texts = {"shop/__init__.py": text, "shop/data/__init__.py": "", "a/shop/data/__init__.py": ""}
     assert wanted in across(texts, "shop/__init__.py")
 
 
