@@ -1,10 +1,14 @@
 """Values are what `dataclasses` would make of them, but for what is not needed."""
 
-from dataclasses import dataclass, fields
+import pickle
+from dataclasses import asdict, dataclass, fields
+from dataclasses import field as stated
+from functools import cached_property
+from typing import ClassVar
 
 import pytest
 
-from lockstitch.values import field, frozen, replace
+from lockstitch.values import field, fields_of, frozen, ordered, positional, replace
 
 
 @frozen
@@ -98,3 +102,67 @@ def test_a_value_without_fields_is_equal_to_its_like() -> None:
     assert Empty() == Empty()
     assert len({Empty(), Empty()}) == 1
     assert Empty() != Point(x=1)
+
+
+@positional
+class Pair:
+    """Two numbers, the second of which may be left out."""
+
+    left: int
+    right: int = 0
+    seen: list[int] = stated(default_factory=list)  # as a module that has mutable classes too
+
+
+@ordered
+class Version:
+    """In order, and with more than its fields."""
+
+    kind: ClassVar[str] = "version"
+    major: int
+    minor: int = 0
+
+    @cached_property
+    def text(self) -> str:
+        """Return it as people write it."""
+        return f"{self.major}.{self.minor}"
+
+
+@frozen
+class Release(Partly):
+    """What Partly has, and more."""
+
+    day: str
+
+
+def test_fields_need_no_names_where_a_class_says_so() -> None:
+    assert Pair(1, 2) == Pair(left=1, right=2)
+    assert Pair(1).seen == []
+    with pytest.raises(TypeError, match=r"Pair.__init__\(\) missing 1 required positional"):
+        Pair()
+
+
+def test_values_may_be_ordered_and_keep_what_they_found() -> None:
+    first, last = Version(major=1, minor=9), Version(major=2)
+    assert sorted([last, first]) == [first, last]
+    assert (last.kind, last.text, last.text is last.text) == ("version", "2.0", True)
+    assert fields_of(last) == {"major": 2, "minor": 0}
+    with pytest.raises(TypeError, match="'<' not supported"):
+        sorted([Pair(1), Pair(2)])
+
+
+def test_a_class_takes_the_fields_of_its_base() -> None:
+    release = Release(x=1, day="1 May")
+    assert repr(release) == "Release(x=1, note='', day='1 May')"
+    assert replace(release, day="2 May", note="b") == Release(x=1, day="2 May")
+    assert fields_of(release) == {"x": 1, "note": "", "known": {}, "day": "1 May"}
+
+
+def test_replace_takes_classes_of_dataclasses_and_asdict_takes_values() -> None:
+    assert replace(Same(x=1), x=2) == Same(x=2)
+    assert asdict(Version(major=1)) == {"major": 1, "minor": 0}
+    assert [each.name for each in fields(Release)] == ["x", "note", "known", "day"]
+
+
+def test_a_value_goes_to_another_process_and_back() -> None:
+    back = pickle.loads(pickle.dumps(Point(x=1, seen=[2])))  # noqa: S301 -- its own bytes
+    assert back == Point(x=1, seen=[2])

@@ -14,6 +14,7 @@ from lockstitch.files import FoundFile
 from lockstitch.image import imports
 from lockstitch.image.imports import Modules, modules_of
 from lockstitch.image.plan import Prepared
+from lockstitch.python.imports import Contents
 from lockstitch.python.locks.resolution import LockedWheel
 from lockstitch.python.model import ImageSpec, Project
 from lockstitch.store import Store
@@ -142,6 +143,29 @@ def test_what_the_start_needs_and_nothing_has_is_an_error(project: Case) -> None
             'uv add a-b, in a group of the image; or allow-missing = ["a_b"]',
         ),
     ]
+
+
+def test_only_a_module_that_changed_is_read_again(
+    project: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.wheel("numpy", "numpy/__init__.py")
+    parsed: list[str] = []
+    read = imports.read
+
+    def counted(text: str, python: tuple[int, int], *, is_main: bool) -> Contents:
+        parsed.append(text)
+        return read(text, python, is_main=is_main)
+
+    monkeypatch.setattr(imports, "read", counted)
+    main = "import other\n\ntry:\n    import absent\nexcept ImportError:\n    pass\n"
+    assert project.check("python main.py", main=main, other="import numpy\n") == []
+    assert {*parsed} == {main, "import numpy\n"}
+    parsed.clear()
+    # Another answer each time: it is of the bytes of all layers, and of what may be missing.
+    assert project.check("python main.py", ("x",), main=main, other="import numpy, os\n") == []
+    assert parsed == ["import numpy, os\n"]
+    with pytest.raises(LockstitchError, match=r"other\.py:1: `gone` is in no package"):
+        project.check("python main.py", ("y",), main=main, other="import gone\n")
 
 
 def test_a_module_of_grpc_is_made_or_included(project: Case) -> None:
