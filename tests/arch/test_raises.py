@@ -115,9 +115,9 @@ def written(module: str, nodes: list[ast.stmt], owner: str = "") -> Iterator[Fun
 def functions() -> dict[tuple[str, str], Function]:
     """Return every function and method, with all that it raises."""
     found = {
-        (each.module, each.name): each
+        (function.module, function.name): function
         for module, path in modules().items()
-        for each in written(module, sources.parsed(path).body)
+        for function in written(module, sources.parsed(path).body)
     }
     found["lockstitch.errors", "raise_all"].raised.add("LockstitchError")
     called = {key: [*_called(found, function)] for key, function in found.items()}

@@ -85,10 +85,10 @@ def test_each_copy_of_blas_says_its_version_and_kernels(
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
     found = live.interpreter(pair.old)
     assert found.blas is not None
-    assert [each.owner for each in found.blas] == ["numpy", "scipy"]
-    for each in found.blas:
-        assert each.version.startswith("0.3."), each
-        assert (each.kernels, each.threads) == ("Nehalem", 1), each
+    assert [copy.owner for copy in found.blas] == ["numpy", "scipy"]
+    for copy in found.blas:
+        assert copy.version.startswith("0.3."), copy
+        assert (copy.kernels, copy.threads) == ("Nehalem", 1), copy
     assert found.variables
     assert found.variables["OPENBLAS_CORETYPE"] == "Nehalem"
 
@@ -116,11 +116,11 @@ def test_pip_and_uv_leave_the_same_digests(tmp_path: Path) -> None:
     words = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", *pins]
     subprocess.run([tmp_path / "pip" / "bin" / "python", *words], check=True)
     one, other = live.interpreter(of_uv), live.interpreter(tmp_path / "pip")
-    names = [each.name for each in one.packages]
+    names = [package.name for package in one.packages]
     assert names == ["click", "joblib", "threadpoolctl"]
     for name in names:
         assert one.package(name) == other.package(name)
-    assert [each.edited for each in other.packages if each.edited] == []
+    assert [package.edited for package in other.packages if package.edited] == []
 
 
 def test_every_cpython_here_can_be_asked(tmp_path: Path) -> None:

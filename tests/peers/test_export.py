@@ -59,7 +59,7 @@ def environment(root: Path, folder: Path) -> Path:
 
 def installed(root: Path, python: Path) -> dict[str, str]:
     text = run(programs.UV, "pip", "list", "--format", "json", "--python", python, cwd=root)
-    names = {each["name"]: each["version"] for each in json.loads(text)}
+    names = {load["name"]: load["version"] for load in json.loads(text)}
     seeds = {"pip", "setuptools", "wheel", "packaging"}
     return {name: version for name, version in names.items() if name not in seeds}
 

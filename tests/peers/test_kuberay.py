@@ -106,7 +106,7 @@ class Pods:
 
     def words(self, tmp: Path) -> list[str]:
         tmp.mkdir(exist_ok=True)
-        own = ["--unset-env=*", *(f"--set-env={each}" for each in self.variables)]
+        own = ["--unset-env=*", *(f"--set-env={variable}" for variable in self.variables)]
         binds = [f"--bind={tmp}:/tmp", f"--bind={self.models}:/app/models"]
         return ["ch-run", *own, *binds, "--uid=65532", "--gid=65532", "--cd=/app", str(self.root)]
 

@@ -130,8 +130,8 @@ def test_every_name_of_a_model_gives_the_same_files(stack: Stack, told: Mapping[
         f"mlflow-artifacts:/{told['experiment']}/models/{uri.partition('/')[2]}/artifacts",
     )
     seen = set()
-    for each in names:
-        out, _ = stack.lockstitch("new", "x", "--from-model", each, "--dry-run", "--json")
+    for name in names:
+        out, _ = stack.lockstitch("new", "x", "--from-model", name, "--dry-run", "--json")
         files = [line for line in json.loads(out)["would"] if "/model/" in line]
         assert len(files) > 4
         seen.add(tuple(files))

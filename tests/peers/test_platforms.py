@@ -75,7 +75,9 @@ def test_every_program_is_for_the_platform(architecture: str, both: RealProject)
     layout = both.layout
     manifest = layout.document(layout.manifest_digest(f"app-{architecture}"))
     blobs = layout.root / "blobs" / "sha256"
-    found = [each for layer in manifest["layers"] for each in machines(blobs / layer["digest"][7:])]
+    found = [
+        machine for layer in manifest["layers"] for machine in machines(blobs / layer["digest"][7:])
+    ]
     assert {machine for _, machine in found} == {architecture}
     names = " ".join(name for name, _ in found)
     for part in ("usr/bin/python3.11", "libc.so.6", "numpy/_core/_multiarray", "pydantic_core/"):

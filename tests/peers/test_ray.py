@@ -383,8 +383,8 @@ def test_ray_train_fits_on_both_nodes_and_ray_serve_answers(cluster: Cluster) ->
             assert json.load(answer) == {"churns": [True, False]}
         known = cluster.ray.ask("/api/serve/applications/")["applications"]["default"]
         replicas = known["deployments"]["Model"]["replicas"]
-        assert {each["state"] for each in replicas} == {"RUNNING"}
-        assert len({each["node_id"] for each in replicas}) == 2
+        assert {replica["state"] for replica in replicas} == {"RUNNING"}
+        assert len({replica["node_id"] for replica in replicas}) == 2
         running.send_signal(signal.SIGINT)
         _, err = running.communicate(timeout=60)
         assert running.returncode == 130, err

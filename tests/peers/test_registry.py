@@ -144,7 +144,7 @@ def test_referrers_are_kept_under_a_tag_where_there_is_no_api(
         document = {"schemaVersion": 2, "mediaType": MANIFEST_TYPE, "artifactType": kind}
         document |= {"config": config, "layers": [], "subject": subject}
         target.put(json.dumps(document).encode(), MANIFEST_TYPE)
-    assert [each.artifact_type for each in target.referrers(result.digest)] == [
+    assert [referrer.artifact_type for referrer in target.referrers(result.digest)] == [
         "text/two",
         "text/one",
     ]

@@ -70,7 +70,7 @@ def test_mlflow_answers_to_no_foreign_name(stack: Stack) -> None:
 def test_killed_at_random_and_nothing_acknowledged_is_lost(stack: Stack) -> None:
     chance = random.Random(SEED)
     stack.lockstitch("stack", "up")
-    before = sum(each["restarts"] for each in stack.services().values())
+    before = sum(service["restarts"] for service in stack.services().values())
     kept: dict[str, str] = {}
     with stack.client(RUNS, str(LOGGED), "crash") as client:
         reader = threading.Thread(target=read, args=(client, kept))
@@ -86,7 +86,7 @@ def test_killed_at_random_and_nothing_acknowledged_is_lost(stack: Stack) -> None
             reader.join()
     assert sorted(map(int, kept.values())) == list(range(LOGGED))
     stack.until("ready")
-    assert sum(each["restarts"] for each in stack.services().values()) >= before + KILLS
+    assert sum(service["restarts"] for service in stack.services().values()) >= before + KILLS
     stack.check(kept)
 
 

@@ -104,7 +104,7 @@ def test_programs_of_debian_run_beside_ours(stack: Stack) -> None:
     pid = stack.services()["redis"]["pid"]
     maps = Path(f"/proc/{pid}/maps").read_text() if Path(f"/proc/{pid}/maps").exists() else ""
     others = {line.split()[5] for line in maps.splitlines() if ".so" in line}
-    assert all(str(stack.store) in each for each in others), "no library of this machine"
+    assert all(str(stack.store) in other for other in others), "no library of this machine"
     assert asked(ports["redis"], b"SAVE\r\n") == b"+OK\r\n"
     os.kill(pid, signal.SIGKILL)
     wait(lambda: stack.services()["redis"]["pid"] not in {0, pid}, about=stack.services)

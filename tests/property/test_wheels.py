@@ -104,11 +104,11 @@ files = st.builds(
 
 def compatible(chosen: list[File]) -> bool:
     """Return whether no file lies in another one."""
-    taken = {each.name for each in chosen}
+    taken = {file.name for file in chosen}
     return not any(
-        "/".join(each.name.split("/")[:n]) in taken
-        for each in chosen
-        for n in range(1, each.name.count("/") + 1)
+        "/".join(file.name.split("/")[:n]) in taken
+        for file in chosen
+        for n in range(1, file.name.count("/") + 1)
     )
 
 

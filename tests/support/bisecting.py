@@ -30,9 +30,9 @@ def lock(world: World, path: Path, **versions: str) -> Path:
     lines = []
     for name, version in sorted(versions.items()):
         (made,) = (
-            each
-            for each in world.index.files.values()
-            if each.filename.startswith(f"{name}-{version}-")
+            file
+            for file in world.index.files.values()
+            if file.filename.startswith(f"{name}-{version}-")
         )
         lines.append(f"{name}=={version} --hash=sha256:{made.sha256}\n")
     path.write_text("".join(lines))

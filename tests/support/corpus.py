@@ -39,7 +39,7 @@ def judge(path: Path, folder: Path) -> Judged:
     report = engine.audit(
         cases.repository(cases.write(case, folder)), chosen, Settings(), rules.codes()
     )
-    found = [Mark(each.code, each.path, each.line) for each in report.findings]
+    found = [Mark(finding.code, finding.path, finding.line) for finding in report.findings]
     left = [mark for mark in case.expect if _seen(mark.code)]
     right, wrong = [], []
     for each in found:

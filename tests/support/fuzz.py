@@ -102,9 +102,11 @@ def _audited(*names: str) -> Reader:
         for name in names:
             repo = Repository(root, [name], tracked=None, changed={name: text})
             report = engine.audit(repo, rules.RULES, Settings(), rules.codes())
-            crashes = [each for each in report.findings if "the rule crashed" in each.message]
+            crashes = [
+                finding for finding in report.findings if "the rule crashed" in finding.message
+            ]
             assert not crashes, crashes[0].message
-            fixes = [each for each in report.findings if each.fix]
+            fixes = [finding for finding in report.findings if finding.fix]
             assert all(repo.text(name) is not None for _ in fixes)
 
     return run

@@ -99,7 +99,7 @@ class Registry:
         if self.token_life:
             rights = self.tokens.get(authorization.removeprefix("Bearer "))
             actions = ["pull", "push"] if write else ["pull"]
-            wanted = {f"{repository}:{each}" for each in actions if repository}
+            wanted = {f"{repository}:{action}" for action in actions if repository}
             if rights is not None and wanted <= rights:
                 return None
             scope = f',scope="repository:{repository}:{",".join(actions)}"' if repository else ""

@@ -113,7 +113,7 @@ class Slurm:
 def _is_of(pid: int, node: str) -> bool:
     try:
         text = Path(f"/proc/{pid}/environ").read_bytes() + Path(f"/proc/{pid}/cmdline").read_bytes()
-        opened = [str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir()]
+        opened = [str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir()]
     except OSError:
         return False
     return node.encode() in text or any(f"{node}.log" in each for each in opened)

@@ -123,7 +123,7 @@ def _metadata(
     name: str, version: str, requires: Sequence[str], form: str = "2.1", licence: str = ""
 ) -> bytes:
     lines = [f"Metadata-Version: {form}", f"Name: {name}", f"Version: {version}"]
-    lines += [f"Requires-Dist: {each}" for each in requires]
+    lines += [f"Requires-Dist: {require}" for require in requires]
     lines += [f"License: {licence}"] if licence else []
     return ("\n".join(lines) + "\n").encode()
 
@@ -172,7 +172,7 @@ class Index:
             self._publish_in_channel(made)
             return made
         self.server.on(made.path, Reply(body=data))
-        mine = [each for each in self.files.values() if each.name == made.name]
+        mine = [file for file in self.files.values() if file.name == made.name]
         page = {
             "meta": {"api-version": "1.1"},
             "name": made.name,

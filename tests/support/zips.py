@@ -81,22 +81,22 @@ def zipped(files: Iterable[File], *, streamed: bool = False) -> bytes:
     """Return a zip of these members in this order; `streamed` puts their sizes behind them."""
     output, pipe = io.BytesIO(), Unseekable()
     with zipfile.ZipFile(pipe if streamed else output, "w") as made:
-        for each in files:
-            info = zipfile.ZipInfo(each.name, _DATE)
-            info.external_attr = each.mode << 16
-            info.compress_type = zipfile.ZIP_DEFLATED if each.level else zipfile.ZIP_STORED
-            data = each.data
-            if each.zstd:  # zipfile writes it since 3.14: frames that are stored, then patched
+        for file in files:
+            info = zipfile.ZipInfo(file.name, _DATE)
+            info.external_attr = file.mode << 16
+            info.compress_type = zipfile.ZIP_DEFLATED if file.level else zipfile.ZIP_STORED
+            data = file.data
+            if file.zstd:  # zipfile writes it since 3.14: frames that are stored, then patched
                 info.compress_type = zipfile.ZIP_STORED
-                data = zstandard.compress(each.data)
-            info._compresslevel = each.level or None  # the public name came with 3.13
-            with made.open(info, "w", force_zip64=each.zip64) as handle:
+                data = zstandard.compress(file.data)
+            info._compresslevel = file.level or None  # the public name came with 3.13
+            with made.open(info, "w", force_zip64=file.zip64) as handle:
                 handle.write(data)
     whole = bytes(pipe.data) if streamed else output.getvalue()
-    for each in files:
-        if each.zstd:
-            facts = {"method": 93, "size": len(each.data), "crc": zlib.crc32(each.data)}
-            whole = patched(whole, each.name, both=facts)
+    for file in files:
+        if file.zstd:
+            facts = {"method": 93, "size": len(file.data), "crc": zlib.crc32(file.data)}
+            whole = patched(whole, file.name, both=facts)
     return whole
 
 
@@ -117,10 +117,10 @@ def metadata(name: str = "demo", version: str = "1.0", *, entry_points: str = ""
 def recorded(files: Sequence[File], info: str = INFO) -> File:
     """Return the RECORD of these files."""
     rows = []
-    for each in files:
-        digest = base64.urlsafe_b64encode(hashlib.sha256(each.data).digest()).rstrip(b"=").decode()
-        name = f'"{each.name}"' if "," in each.name else each.name
-        rows.append(f"{name},sha256={digest},{len(each.data)}\n")
+    for file in files:
+        digest = base64.urlsafe_b64encode(hashlib.sha256(file.data).digest()).rstrip(b"=").decode()
+        name = f'"{file.name}"' if "," in file.name else file.name
+        rows.append(f"{name},sha256={digest},{len(file.data)}\n")
     rows.append(f"{info}/RECORD,,\n")
     return File(name=f"{info}/RECORD", data="".join(rows).encode())
 

@@ -62,9 +62,9 @@ def test_the_least_recently_used_goes_first_and_no_more_than_must(store: Store) 
     digests = [put(store, bytes([n]) * 10_000, age=(10 - n) * DAY) for n in range(5)]
     most = sum(item.size for item in cache.items(store)) - 15_000
     going = cache.chosen(cache.items(store), most=most, before=0)
-    assert [item.paths[0] for item in going] == [store.path(each) for each in digests[:2]]
+    assert [item.paths[0] for item in going] == [store.path(digest) for digest in digests[:2]]
     cache.remove(going)
-    assert [store.has(each) for each in digests] == [False, False, True, True, True]
+    assert [store.has(digest) for digest in digests] == [False, False, True, True, True]
     assert sum(item.size for item in cache.items(store)) <= most
     assert not store.record_path(HASHED, digests[0].hex).exists()
 

@@ -20,7 +20,7 @@ def tree(root: Path, *names: str) -> Path:
 
 
 def found(root: Path, *patterns: str) -> list[str]:
-    return [each.name for each in files.find_files(root, patterns or ("**",))]
+    return [file.name for file in files.find_files(root, patterns or ("**",))]
 
 
 def test_a_file_is_written_with_its_folders_and_its_mode(tmp_path: Path) -> None:
@@ -48,7 +48,7 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         fail()
-    assert [each.name for each in tmp_path.iterdir()] == ["file"]
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
     assert path.read_text() == "old"
 
 

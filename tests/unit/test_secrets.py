@@ -27,7 +27,7 @@ AWS = FORMS["aws-access-key-id"]
 
 
 def rules(text: str, name: str = "a.py") -> list[str]:
-    return [each.rule for each in find(text, name)]
+    return [secret.rule for secret in find(text, name)]
 
 
 def test_every_rule_has_a_secret_to_try() -> None:
@@ -41,7 +41,7 @@ def test_a_secret_is_found_and_never_shown(rule: str, seed: int) -> None:
     form = FORMS[rule]
     secret = form.secret(seed)
     text = "first line\n" + form.line.format(secret) + "\nlast line\n"
-    found = [each for each in find(text, form.name) if each.rule == rule]
+    found = [secret for secret in find(text, form.name) if secret.rule == rule]
     assert [each.line for each in found] == [2]
     if rule != "private-key":
         assert text.splitlines()[1][found[0].column - 1 :].startswith(secret)
@@ -208,7 +208,7 @@ def test_a_search_reads_text_and_counts_the_rest(tmp_path: Path) -> None:
     fake: Scanner = Fake()
     seen = search.in_project(tmp_path, names, fake)
     assert (seen.files, seen.binary, seen.large) == (2, 1, 1)
-    assert [(each.path, each.rule, each.found_by) for each in seen.secrets] == [
+    assert [(secret.path, secret.rule, secret.found_by) for secret in seen.secrets] == [
         ("a.py", "aws-access-key-id", ("lockstitch", "fake")),
         ("b.bin", "aws-access-key-id", ("lockstitch", "fake")),
     ]

@@ -117,7 +117,7 @@ def report(repo: Repository, *rules: type[Rule], only: tuple[str, ...] = ()) -> 
 
 def test_findings_come_in_the_order_of_their_places(tmp_path: Path) -> None:
     found = report(write(tmp_path, b="ok\nbad\n", a="bad 1\nbad 2\n"), AAA001)
-    assert [each.place for each in found.findings] == ["a.txt:1", "a.txt:2", "b.txt:2"]
+    assert [finding.place for finding in found.findings] == ["a.txt:1", "a.txt:2", "b.txt:2"]
     assert (found.count(Severity.ERROR), found.fixable, found.files) == (3, 3, 2)
 
 
@@ -163,7 +163,7 @@ def test_a_rule_that_cannot_look_is_named(tmp_path: Path) -> None:
 )
 def test_a_comment_suppresses_with_a_reason(tmp_path: Path, text: str, lines: list[int]) -> None:
     found = report(write(tmp_path, a=text), AAA001)
-    assert [each.line for each in found.findings] == lines
+    assert [finding.line for finding in found.findings] == lines
     assert found.suppressed == text.count("\nbad") + text.startswith("bad") - len(lines)
 
 
@@ -171,7 +171,7 @@ def test_settings_ignore_by_file(tmp_path: Path) -> None:
     repo = write(tmp_path, a="bad\n", b="bad\n")
     settings = Settings(per_file={"a*": ("AAA",)})
     found = engine.audit(repo, [AAA001], settings, CODES)
-    assert [each.path for each in found.findings] == ["b.txt"]
+    assert [finding.path for finding in found.findings] == ["b.txt"]
 
 
 def test_fixes_are_applied_until_none_is_left(tmp_path: Path) -> None:
@@ -219,7 +219,7 @@ def test_what_is_not_utf8_is_left_and_named(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"bad # caf\xe9\n")
     fixed = engine.fix(write(tmp_path, b="bad\n"), [AAA001], Settings(), CODES)
     assert (fixed.left, [*fixed.changes]) == ({"a": "it is not UTF-8"}, ["b.txt"])
-    assert [each.path for each in fixed.report.findings] == ["a"]
+    assert [finding.path for finding in fixed.report.findings] == ["a"]
 
 
 def test_a_link_is_left(tmp_path: Path) -> None:
@@ -247,7 +247,7 @@ def test_a_written_file_keeps_its_mode_and_attributes(tmp_path: Path) -> None:
 
 def test_a_rule_that_crashes_is_a_finding_and_ends_no_other(tmp_path: Path) -> None:
     found = report(write(tmp_path, a="bad\n"), AAA003, AAA001, only=("a.txt",))
-    assert [(each.code, each.place) for each in found.findings] == [
+    assert [(finding.code, finding.place) for finding in found.findings] == [
         ("AAA003", "."),
         ("AAA001", "a.txt:1"),
         ("AAA003", "a.txt:1"),
@@ -259,7 +259,7 @@ def test_a_rule_that_crashes_is_a_finding_and_ends_no_other(tmp_path: Path) -> N
 
 def test_an_error_of_ours_in_a_rule_ends_no_other_either(tmp_path: Path) -> None:
     found = report(write(tmp_path, a="bad\n"), AAA004, AAA001, only=("a.txt",))
-    assert [(each.code, each.place) for each in found.findings] == [
+    assert [(finding.code, finding.place) for finding in found.findings] == [
         ("AAA004", "."),
         ("AAA001", "a.txt:1"),
     ]

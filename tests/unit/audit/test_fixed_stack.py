@@ -67,7 +67,7 @@ def fixed(tmp_path: Path) -> engine.Fixed:
 
 
 def test_nothing_is_left_to_find(fixed: engine.Fixed, tmp_path: Path) -> None:
-    found = [f"{each.code} {each.message}" for each in fixed.report.findings]
+    found = [f"{finding.code} {finding.message}" for finding in fixed.report.findings]
     assert [each for each in found if each.startswith("STK")] == []
     text = (tmp_path / "docker-compose.yml").read_text()
     assert "  minio:  # the store\n" in text

@@ -93,4 +93,4 @@ def test_a_fix(code: str, case: Case, tmp_path: Path) -> None:
     assert {path: (tmp_path / path).read_bytes().decode() for path in fixed.changes} == case.files
     again = engine.fix(cases.repository(tmp_path), chosen(code), Settings(), CODES)
     assert again.changes == {}, "a second run finds nothing more to fix"
-    assert [each for each in again.report.findings if each.fix] == []
+    assert [finding for finding in again.report.findings if finding.fix] == []

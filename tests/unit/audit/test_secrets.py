@@ -154,7 +154,7 @@ def test_other_branches_and_files_that_are_gone_count(repo: Path) -> None:
     commit(repo, {"dir with space/ü.py": f"T = '{TOKEN}'\n"})
     commit(repo, {"dir with space/ü.py": None, "key.txt": private_key(1)})
     git(repo, "checkout", "-q", "main")
-    assert [each.path for each in history(repo)] == ["dir with space/ü.py", "key.txt"]
+    assert [finding.path for finding in history(repo)] == ["dir with space/ü.py", "key.txt"]
 
 
 def test_lines_that_look_like_a_patch_are_lines(repo: Path) -> None:
@@ -162,7 +162,7 @@ def test_lines_that_look_like_a_patch_are_lines(repo: Path) -> None:
     commit(repo, {"notes.txt": text.replace("\0", "")})
     commit(repo, {"notes.txt": "--- a/x\n+++ b/y\n"})
     commit(repo, {"last.py": f"T = '{OTHER}'"})
-    assert [each.path for each in history(repo)] == ["last.py", "notes.txt"]
+    assert [finding.path for finding in history(repo)] == ["last.py", "notes.txt"]
 
 
 def test_settings_of_the_repository_change_nothing(repo: Path) -> None:
@@ -176,13 +176,13 @@ def test_settings_of_the_repository_change_nothing(repo: Path) -> None:
         ("color.ui", "always"),
     ):
         git(repo, "config", name, value)
-    assert [each.path for each in history(repo)] == ["a.py"]
+    assert [finding.path for finding in history(repo)] == ["a.py"]
     assert not (repo / "ran").exists()
 
 
 def test_a_folder_of_a_repository_has_its_own_history(repo: Path) -> None:
     commit(repo, {"a.py": f"T = '{TOKEN}'\n", "sub/b.py": f"T = '{OTHER}'\n"})
-    assert [each.path for each in history(repo / "sub")] == ["b.py"]
+    assert [finding.path for finding in history(repo / "sub")] == ["b.py"]
 
 
 # --- images
@@ -253,7 +253,7 @@ def test_a_configuration_leaks_by_history_labels_and_commands(tmp_path: Path) ->
         ],
     }
     place = layout(tmp_path / "images", {}, config)
-    assert [each.partition(":")[0] for each in leaks(tmp_path, place)] == [
+    assert [leak.partition(":")[0] for leak in leaks(tmp_path, place)] == [
         "(docker-secret-literal) in step 2 of its history",
         "(env-secret-literal) in step 1 of its history",
         "(github-token) in the label `by`",

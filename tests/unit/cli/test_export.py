@@ -58,8 +58,8 @@ def test_the_requirements_of_an_image_pin_what_it_gets(
     found = {pin.name: (pin.version, {digest.hex for digest in pin.hashes}) for pin in pins}
     packages = tomllib.loads((locked / "pylock.train.toml").read_text())["packages"]
     assert found == {
-        each["name"]: (each["version"], {each["wheels"][0]["hashes"]["sha256"]})
-        for each in packages
+        package["name"]: (package["version"], {package["wheels"][0]["hashes"]["sha256"]})
+        for package in packages
     }
     assert {"alpha", "beta", "delta", "epsilon"} == set(found)
 

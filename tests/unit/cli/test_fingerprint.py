@@ -42,7 +42,7 @@ def versions(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, str]:
     capsys.readouterr()
     assert main(["fingerprint", *words, "--json"]) == 0
     found = model.of_text(capsys.readouterr().out, "stdout")
-    return {each.name: each.version for each in found.packages if each.name != "app"}
+    return {package.name: package.version for package in found.packages if package.name != "app"}
 
 
 @pytest.mark.parametrize(

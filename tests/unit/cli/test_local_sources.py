@@ -72,8 +72,8 @@ def site(root: Path, image: str) -> dict[str, bytes]:
     layout = Layout(root / ".lockstitch" / "images")
     layers = layout.document(layout.manifest_digest(image))["layers"]
     found: dict[str, bytes] = {}
-    for each in layers:
-        data = layout.path(Digest.parse(each["digest"])).read_bytes()
+    for layer in layers:
+        data = layout.path(Digest.parse(layer["digest"])).read_bytes()
         for path, (member, content) in members(data).items():
             place = path.partition("/site-packages/")[2]
             if place and member.isreg():

@@ -150,7 +150,7 @@ def test_a_wrong_call_says_what_is_wrong(
     message: str,
 ) -> None:
     _, err = said(
-        capsys, "image", "push", *[each.format(registry.address) for each in words], code=code
+        capsys, "image", "push", *[word.format(registry.address) for word in words], code=code
     )
     assert message in err
     assert registry.seen == []

@@ -148,7 +148,7 @@ def test_what_code_reads_is_recorded_wherever_it_lies(
     assert main(["diff", str(tmp_path / "first.run.json"), PATH, "--json"]) == 1
     found = json.loads(capsys.readouterr().out)["differences"]
     causes = [each for each in found if each["what"] != "output"]
-    assert [(each["what"], each["name"]) for each in causes] == [
+    assert [(cause["what"], cause["name"]) for cause in causes] == [
         *(("input", str(data)), ("input", "src/tiny/part.py"), ("variable", "ALPHA"))
     ]
 

@@ -168,7 +168,7 @@ def test_the_bill_of_materials_names_the_base_and_its_packages(
     assert main(["export", "sbom", "--image", "serve"]) == 0
     purls = [each.get("purl", "") for each in json.loads(capsys.readouterr().out)["components"]]
     assert "pkg:deb/debian/libc6@2.36-9%2Bdeb12u9?arch=amd64&distro=debian-12" in purls
-    assert [each for each in purls if each.startswith("pkg:oci/python@sha256:")]
+    assert [purl for purl in purls if purl.startswith("pkg:oci/python@sha256:")]
 
 
 def test_bytecode_comes_from_a_python_of_this_machine(
@@ -184,12 +184,12 @@ def test_bytecode_comes_from_a_python_of_this_machine(
     layers = image(root)[0]["layers"]
     names: list[str] = []
     layout = Layout(root / ".lockstitch" / "images")
-    for each in layers:
-        data = gzip.decompress(layout.path(Digest.parse(each["digest"])).read_bytes())
+    for layer in layers:
+        data = gzip.decompress(layout.path(Digest.parse(layer["digest"])).read_bytes())
         with tarfile.open(fileobj=io.BytesIO(data)) as archive:
             names += archive.getnames()
-    assert [each for each in names if "/site-packages/" in each and each.endswith(".pyc")]
-    assert not [each for each in names if "usr/local" in each and each.endswith(".pyc")]
+    assert [name for name in names if "/site-packages/" in name and name.endswith(".pyc")]
+    assert not [name for name in names if "usr/local" in name and name.endswith(".pyc")]
     bytecode.find_local.cache_clear()
 
 
@@ -232,8 +232,8 @@ def test_a_damaged_registry_stops_a_build_that_needs_the_base(
 def test_compression_leaves_the_base_alone(root: Path) -> None:
     assert main(["build", "serve", "--quiet", "--compression", "gzip-single"]) == 0
     layers = image(root)[0]["layers"]
-    assert [each["digest"] for each in layers[:2]] == [
-        each.digest for each in file.read(root).bases[0].layers
+    assert [layer["digest"] for layer in layers[:2]] == [
+        layer.digest for layer in file.read(root).bases[0].layers
     ]
 
 

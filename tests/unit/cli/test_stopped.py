@@ -37,7 +37,7 @@ def start(root: Path, *words: str) -> subprocess.Popen[str]:
 def digests(capsys: pytest.CaptureFixture[str], root: Path, *words: str) -> dict[str, str]:
     capsys.readouterr()
     assert main(["build", "--json", "--project", str(root), *words]) == 0
-    return {each["name"]: each["digest"] for each in json.loads(capsys.readouterr().out)}
+    return {load["name"]: load["digest"] for load in json.loads(capsys.readouterr().out)}
 
 
 @pytest.mark.parametrize(

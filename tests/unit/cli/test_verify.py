@@ -100,7 +100,7 @@ def test_what_the_project_keeps_is_what_it_trains(
     kept.write_text('{"bias": 1.5, "words": ["a", "b"]}')
     code, out, err = verify(capsys, "--train")
     assert code == 0, out + err
-    line = next(each for each in out.splitlines() if "kept in the project" in each)
+    line = next(line for line in out.splitlines() if "kept in the project" in line)
     assert line.endswith("same meaning, other bytes: models/model.json")
     for garbage in ("no model at all", '{"bias": 9, "words": ["a", "b"]}'):
         kept.write_text(garbage)

@@ -143,7 +143,7 @@ def test_every_difference_to_the_bill_is_named(layout: Layout, problems: Problem
         for part in parts:
             if part["name"] == "alpha":
                 part["version"] = "1.1"
-        document["components"] = [each for each in parts if each["name"] not in {"tiny", "libc6"}]
+        document["components"] = [part for part in parts if part["name"] not in {"tiny", "libc6"}]
         document["metadata"]["component"]["hashes"][0]["content"] = "0" * 64
 
     change(layout, sbom.FORMAT, edit)
@@ -228,10 +228,10 @@ def forged(layout: Layout, edit: Callable[[dict[str, bytes]], object], *, honest
     before = layout.manifest("serve").descriptor
     documents = [
         Artifact(
-            kind=each.artifact_type,
-            data=b"".join(layout.blob(layout.manifest(each.digest).layers[0])),
+            kind=referrer.artifact_type,
+            data=b"".join(layout.blob(layout.manifest(referrer.digest).layers[0])),
         )
-        for each in layout.referrers(before.digest)
+        for referrer in layout.referrers(before.digest)
     ]
     layout.put([packed, text], data, manifest["mediaType"], "serve")
     subject = Descriptor(media_type=manifest["mediaType"], digest=of_bytes(data), size=len(data))

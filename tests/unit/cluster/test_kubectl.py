@@ -136,11 +136,11 @@ def test_a_job_is_applied_followed_and_ends_with_its_code(folder: Path) -> None:
     assert (code, shown) == (0, ["epoch 1", "epoch 2"])
     kinds = [each["kind"] for each in yaml.safe_load_all((folder / "applied").read_text())]
     assert kinds == ["Job", "PersistentVolumeClaim"]
-    assert all(each[:2] == ["--namespace", "ml"] for each in calls(folder))
+    assert all(call[:2] == ["--namespace", "ml"] for call in calls(folder))
     deleted = ["delete", "job", "churn-train", "--ignore-not-found", "--wait=true"]
-    assert [each[2:] for each in calls(folder) if "delete" in each] == [deleted], "the former one"
+    assert [call[2:] for call in calls(folder) if "delete" in call] == [deleted], "the former one"
     assert calls(folder)[0][2:] == deleted
-    asked = next(each for each in calls(folder) if "pods" in each)
+    asked = next(call for call in calls(folder) if "pods" in call)
     assert asked[asked.index("--selector") + 1] == "controller-uid=u1", "of no former job"
 
 
@@ -164,7 +164,7 @@ def test_what_a_job_wrote_comes_from_its_volume(folder: Path) -> None:
     assert (folder / "models/deep/weights.bin").read_bytes() == bytes(range(256)) * 5000
     assert sorted(path.name for path in (folder / "models").iterdir()) == ["deep"]
     assert json.loads((folder / ".lockstitch" / "ranks.json").read_text()) == {"ranks": []}
-    told = [each[2:] for each in calls(folder)]
+    told = [call[2:] for call in calls(folder)]
     assert (folder / "applied").read_text() == "kind: Pod\n"
     assert [each[0] for each in told] == ["apply", "wait", "exec", "delete"]
     assert told[3] == ["delete", "pod", "churn-train-reader", "--ignore-not-found", "--wait=false"]
@@ -222,7 +222,7 @@ def test_the_code_of_the_rank_that_failed_is_the_jobs(
     code, _ = run(folder, {"pods": pods, "end": FAILED})
     assert code == 3
     assert "BackoffLimitExceeded: too often" in capsys.readouterr().err
-    logs = next(each for each in calls(folder) if "logs" in each)
+    logs = next(call for call in calls(folder) if "logs" in call)
     assert logs[-1] == "a", "rank 0"
 
 

@@ -9,21 +9,21 @@ from lockstitch.drift import effects
 
 def test_the_set_is_whole() -> None:
     changes = effects.everything()
-    packages = {each.package for each in changes}
+    packages = {change.package for change in changes}
     assert len(changes) >= 25
     assert packages == {
         *("numpy", "scipy", "pandas", "scikit-learn", "xgboost", "lightgbm", "torch"),
         *("pillow", "imbalanced-learn", "optuna", "polars", "category-encoders", "statsmodels"),
         *("transformers", "tokenizers"),
     }
-    for each in changes:
-        assert each.what[-1] != "."
-        assert each.source, each
-        assert effects._parsed(each.version), each
+    for change in changes:
+        assert change.what[-1] != "."
+        assert change.source, change
+        assert effects._parsed(change.version), change
     for package, group in itertools.groupby(changes, key=lambda each: each.package):
         versions = [effects._parsed(each.version) or () for each in group]
         assert versions == sorted(versions), package
-    assert len({(each.package, each.what) for each in changes}) == len(changes)
+    assert len({(change.package, change.what) for change in changes}) == len(changes)
 
 
 @pytest.mark.parametrize(

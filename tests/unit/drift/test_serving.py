@@ -45,7 +45,7 @@ def test_an_image_on_alpine_is_read_for_its_musl(tmp_path: Path, store: Store) -
     image = serving._image(project, lock, spec, "linux/amd64", store, trained)
     assert image.platform == System(system="linux", machine="x86_64", libc="musl")
     (package,) = image.packages
-    assert [each.hex for each in package.artifacts] == [f"1{SHA[1:]}"]
+    assert [artifact.hex for artifact in package.artifacts] == [f"1{SHA[1:]}"]
 
 
 def test_a_wheel_that_was_built_when_locked_is_the_image_s(tmp_path: Path, store: Store) -> None:
@@ -72,7 +72,9 @@ def test_a_wheel_that_was_built_when_locked_is_the_image_s(tmp_path: Path, store
     lock = values.lock(base=project.base, bases=(ALPINE,), built=(built,))
     trained = Fingerprint(kind="environment")
     image = serving._image(project, lock, spec, "linux/amd64", store, trained)
-    assert [(each.name, each.artifacts) for each in image.packages] == [("odd", (built.digest,))]
+    assert [(package.name, package.artifacts) for package in image.packages] == [
+        ("odd", (built.digest,))
+    ]
 
 
 def test_a_build_for_another_accelerator_is_no_drift() -> None:

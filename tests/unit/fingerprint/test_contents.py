@@ -32,7 +32,7 @@ def read(
     *layers: list[Entry], env: tuple[str, ...] = ("PATH=/opt/venv/bin:/usr/bin",)
 ) -> Fingerprint:
     config: dict[str, Any] = {"os": "linux", "architecture": "amd64", "config": {"Env": list(env)}}
-    made = tuple(StoredLayer(read=images.layer(each).chunks) for each in layers)
+    made = tuple(StoredLayer(read=images.layer(layer).chunks) for layer in layers)
     return contents.of_image(StoredImage(config=config, layers=made), Store(default_root()))
 
 
@@ -55,9 +55,9 @@ def test_an_image_and_an_environment_of_the_same_wheels_are_the_same(venv: Path)
 
 
 def test_a_file_edited_in_a_later_layer_shows(venv: Path) -> None:
-    kept = [each for each in entries(venv) if not each.path.endswith("/tool.py")]
+    kept = [entry for entry in entries(venv) if not entry.path.endswith("/tool.py")]
     found = read(kept, [file(f"{SITE}/model/__init__.py", b"edited")])
-    assert [each.edited for each in found.packages] == [
+    assert [package.edited for package in found.packages] == [
         ("changed model/__init__.py",),
         ("missing tool.py",),
     ]
@@ -96,7 +96,7 @@ def test_of_two_environments_the_first_on_the_path_counts(tmp_path: Path) -> Non
     usr = "usr/lib/python3/dist-packages"
     both = (entries(one), entries(two, usr))
     versions = {
-        path: [each.version for each in read(*both, env=(f"PATH={path}",)).packages]
+        path: [package.version for package in read(*both, env=(f"PATH={path}",)).packages]
         for path in ("/opt/venv/bin:/usr/bin", "/usr/bin:/opt/venv/bin", "/sbin")
     }
     assert versions == {

@@ -48,7 +48,7 @@ def test_one_project_in_four_forms(locked: Path) -> None:
     """uv.lock, its two exports and the lock of an image give the same packages."""
     groups = ("serve",)
     whole = read((locked / "uv.lock").read_text(), "uv.lock", groups=groups, extras=())
-    assert [each.name for each in whole.packages] == ["alpha", "epsilon", "gamma", "tiny"]
+    assert [package.name for package in whole.packages] == ["alpha", "epsilon", "gamma", "tiny"]
     image = read((locked / "pylock.serve.toml").read_text(), "pylock.serve.toml")
     words = ["export", "--frozen", "--no-emit-project", "--no-default-groups", "--group", "serve"]
     text = subprocess.check_output([process.find_uv(), *words, "--quiet"], cwd=locked, text=True)
@@ -67,13 +67,13 @@ def test_one_project_in_four_forms(locked: Path) -> None:
 
 def test_poetrys_lock_with_its_groups() -> None:
     found = read(POETRY, "poetry.lock")
-    assert [(each.name, each.version) for each in found.packages] == [
+    assert [(package.name, package.version) for package in found.packages] == [
         ("alpha", "1.0"),
         ("beta", "2.0"),
     ]
     assert found.packages[0].needs == ("beta",)
     main = read(POETRY, "some/poetry.lock", groups=(), extras=())
-    assert [each.name for each in main.packages] == ["alpha"]
+    assert [package.name for package in main.packages] == ["alpha"]
     assert main.packages[0].needs == ()
 
 

@@ -66,7 +66,7 @@ def test_an_environment_says_what_it_is(venv: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.chdir(venv)
     (venv / "json.py").write_text("raise SystemExit('the folder is not on the path')\n")
     found = live.interpreter(venv)
-    assert [(each.name, each.version) for each in found.packages] == [
+    assert [(package.name, package.version) for package in found.packages] == [
         ("model", "1.0"),
         ("tool-box", "2.0"),
     ]

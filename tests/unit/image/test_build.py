@@ -150,7 +150,7 @@ def test_a_package_without_a_wheel_is_told_once_with_its_images(
 def test_every_problem_of_every_image_is_told(
     project: Project, store: Store, layout: Layout
 ) -> None:
-    specs = [dataclasses.replace(each, include=("gone/**",)) for each in project.images]
+    specs = [dataclasses.replace(image, include=("gone/**",)) for image in project.images]
     with pytest.raises(LockstitchError) as caught:
         build(project, store, layout, *specs)
     messages = [error.message for error in caught.value.everything()]
@@ -177,7 +177,7 @@ def test_an_image_named_as_another_one_of_a_platform_is_refused(
     )
     (root := project.root / "pylock.serve-amd64.toml").write_text(PYLOCK)
     assert root.exists()
-    assert [each.name for each in build(named, store, layout)] == ["serve", "serve-amd64"]
+    assert [built.name for built in build(named, store, layout)] == ["serve", "serve-amd64"]
     several = dataclasses.replace(named, platforms=("linux/amd64", "linux/arm64"))
     with pytest.raises(LockstitchError) as caught:
         build(several, store, layout, SERVE)
@@ -218,12 +218,12 @@ def test_a_lazy_image_names_its_tables_and_has_the_same_files(
         assert one.facts.digest != other.facts.digest
         assert one.facts.unpacked == other.facts.unpacked
     manifest = layout.manifest("serve")
-    assert all(stargz.TABLE_DIGEST in each.annotations for each in manifest.layers)
+    assert all(stargz.TABLE_DIGEST in layer.annotations for layer in manifest.layers)
     (again,) = build(project, store, layout, lazy)
     assert (again.image.digest, again.made, again.fresh) == (built.image.digest, 0, False)
     (back,) = build(project, store, layout, SERVE)
     assert (back.image.digest, back.made) == (ordinary.image.digest, 0)
-    assert not any(each.annotations for each in layout.manifest("serve").layers)
+    assert not any(layer.annotations for layer in layout.manifest("serve").layers)
 
 
 def test_a_large_file_of_the_project_is_cut_in_a_lazy_image(
@@ -317,10 +317,12 @@ class Refilling(Fetcher):
     def fetch(self, downloads: Sequence[Download], progress: Reporter) -> None:
         """Put what the store lacks there."""
         assert progress
-        for each in downloads:
-            if each.digest in self.data and not self._store.has_whole(each.digest, each.size):
-                self._store.put(self.data[each.digest])
-                self.brought.append(each.name)
+        for download in downloads:
+            if download.digest in self.data and not self._store.has_whole(
+                download.digest, download.size
+            ):
+                self._store.put(self.data[download.digest])
+                self.brought.append(download.name)
 
 
 def forget_layers(store: Store) -> None:

@@ -194,7 +194,7 @@ def test_an_image_holds_one_of_both_whatever_its_layers(
     assert b"from two import main" in files["app/.venv/bin/run"]
     (note,) = [note for note in built.notes if "both have" in note]
     assert note.startswith("`cv-b` and `cv-a` both have 2 files with other bytes")
-    assert [each.reason for each in built.prepared.collisions] == ["name"]
+    assert [collision.reason for collision in built.prepared.collisions] == ["name"]
     again = build(tmp_path, store, SERVE, cv_a=first, cv_b=second)
     assert (again.image.digest, again.made, again.notes) == (built.image.digest, 0, built.notes)
     preferred = dataclasses.replace(SERVE, prefer=("cv-a",), collisions="error")

@@ -379,7 +379,7 @@ def test_what_a_package_has_in_a_folder_that_it_adds_to_the_path(project: Case) 
 def test_what_was_read_of_a_wheel_is_remembered(project: Case) -> None:
     project.wheel("lib", texts={"lib/__init__.py": "import six\n"})
     undeclared(project, main="import lib")
-    (digest,) = [each.digest for each in project.wheels]
+    (digest,) = [wheel.digest for wheel in project.wheels]
     assert project.store.record("imported", f"{digest.hex}-1") == {
         "lib/__init__.py": [[1, True, 0, "six", []]]
     }

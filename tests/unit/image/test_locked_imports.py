@@ -90,8 +90,8 @@ def test_a_server_that_gives_no_parts_makes_no_false_alarm(
     project: Path, world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (project / "main.py").write_text("import odd_name\nimport sklearn\n")
-    for each in world.index.files.values():
-        world.server.on(each.path, Reply(body=each.data, ranges=False))
+    for file in world.index.files.values():
+        world.server.on(file.path, Reply(body=file.data, ranges=False))
     assert lock(project, capsys)[0] == 0
 
 

@@ -34,7 +34,7 @@ def made(root: Path, dependencies: list[str], more: str = "") -> Project:
         for name, v, r in WHEELS
         for n, data in [wheels.wheel(name, v, requires=r)]
     }
-    listed = ", ".join(f'"{each}"' for each in dependencies)
+    listed = ", ".join(f'"{dependency}"' for dependency in dependencies)
     text = (
         '[project]\nname = "p"\nversion = "1"\nrequires-python = ">=3.11"\n'
         f"dependencies = [{listed}]\n{more}\n[tool.uv]\nno-index = true\n"

@@ -24,7 +24,7 @@ def test_a_password_in_a_dependencys_address_gets_into_no_lock(
     if was_locked:
         assert main(["lock", "--quiet"]) == 0
     before = {path.name: path.read_bytes() for path in project.iterdir() if path.is_file()}
-    file = next(each for each in online.index.files.values() if each.name == "alpha")
+    file = next(file for file in online.index.files.values() if file.name == "alpha")
     host = online.server.address.removeprefix("http://")
     address = f"http://bob:{PASSWORD}@{host}{file.path}"
     projects.replace(project, '"alpha>=1"', f'"alpha @ {address}"')

@@ -47,7 +47,7 @@ def test_the_schema_takes_it() -> None:
         component_of(GCC, "bookworm"),
         sbom.project("churn", "0.1.0"),
     ]
-    needs = {IMAGE.ref: [each.ref for each in parts], parts[0].ref: [parts[1].ref]}
+    needs = {IMAGE.ref: [part.ref for part in parts], parts[0].ref: [parts[1].ref]}
     text = sbom.dumps(sbom.document(IMAGE, parts, needs, created=1767323045))
     assert problems(text) is None
     found = json.loads(text)
@@ -90,7 +90,7 @@ def test_a_purl_is_spelled_as_the_reference_spells_it(purl: str, wanted: Package
 
 def test_the_order_of_finding_is_not_in_the_bytes() -> None:
     parts = [component(name) for name in "abcdef"]
-    needs = {IMAGE.ref: [each.ref for each in parts], parts[0].ref: [p.ref for p in parts[1:]]}
+    needs = {IMAGE.ref: [part.ref for part in parts], parts[0].ref: [p.ref for p in parts[1:]]}
     wanted = sbom.dumps(sbom.document(IMAGE, parts, needs))
     for _ in range(5):
         parts = [*parts[1::2], *parts[::2]]

@@ -347,7 +347,7 @@ def test_members_of_a_workspace_have_a_layer_each(
         },
     )
     assert lockstitch(root, "lock") == 0
-    assert [(each.name, each.path) for each in lock_file.read(root).folders] == [
+    assert [(folder.name, folder.path) for folder in lock_file.read(root).folders] == [
         ("core", "packages/core")
     ]
     assert lockstitch(root, "build") == 0

@@ -53,7 +53,7 @@ def test_zstd_with_the_same_tar(tmp_path: Path) -> None:
     assert (found.facts.diff_id, found.facts.media_type) == (MADE.facts.diff_id, ZSTD)
     made = image(found)
     assert problems(made) == []
-    assert [each.media_type for each in made.layer_descriptors()] == [ZSTD]
+    assert [descriptor.media_type for descriptor in made.layer_descriptors()] == [ZSTD]
 
 
 @pytest.mark.parametrize("spoil", [lambda data: data[:-1], lambda data: b"no zstd" + data])

@@ -30,8 +30,8 @@ def members(files: Files) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
 
 def tree(*layers: Files) -> RootFs[bytes]:
     made = RootFs[bytes]()
-    for each in layers:
-        made.add(members(each))
+    for layer in layers:
+        made.add(members(layer))
     return made
 
 

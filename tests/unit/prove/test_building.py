@@ -20,7 +20,7 @@ def test_each_alone(guilty: set[str], most: int, named: list[str]) -> None:
 
     def differs(some: tuple[Variation, ...]) -> bool:
         tries.append(some)
-        return bool(guilty & {each.name for each in some})
+        return bool(guilty & {variation.name for variation in some})
 
     assert list(culprits(variations.of_build(), differs)) == named
     assert len(tries) <= most
@@ -28,7 +28,7 @@ def test_each_alone(guilty: set[str], most: int, named: list[str]) -> None:
 
 def test_two_that_only_act_together() -> None:
     def differs(some: tuple[Variation, ...]) -> bool:
-        return {"a", "d"} <= {each.name for each in some}
+        return {"a", "d"} <= {variation.name for variation in some}
 
     found = list(culprits(tuple(Variation(name=name) for name in "abcd"), differs))
     assert found == ["a with b with c with d"]

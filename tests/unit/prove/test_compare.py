@@ -24,8 +24,11 @@ def image(entries: list[Entry], *, title: str = "app files", **config: str) -> S
 
 def found(entries: list[Entry]) -> list[tuple[str, str, str, str]]:
     differences = compare(image(BASE), image(entries))
-    assert {each.layer for each in differences} == {"app files"}
-    return [(each.entry, each.what, each.here, each.there) for each in differences]
+    assert {difference.layer for difference in differences} == {"app files"}
+    return [
+        (difference.entry, difference.what, difference.here, difference.there)
+        for difference in differences
+    ]
 
 
 def test_equal_images_have_no_difference() -> None:
@@ -73,7 +76,7 @@ def test_the_config_is_told_by_its_keys() -> None:
 
 def test_layers_that_are_not_the_same_kind() -> None:
     differences = compare(image(BASE), image(BASE, title="other"))
-    assert [str(each) for each in differences if each.layer] == []
+    assert [str(difference) for difference in differences if difference.layer] == []
     changed = [*BASE[:2], file("app/b.txt", b"x")]
     (first, *_) = compare(image(BASE), image(changed, title="other"))
     assert str(first) == "`app files`: another layer stands here: app files here, other there"

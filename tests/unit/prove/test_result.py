@@ -74,7 +74,7 @@ def test_another_cpu_may_compute_other_last_digits() -> None:
 
 def test_missing_outputs_and_metrics() -> None:
     found = trained(Run(outputs={"new": run().outputs["models/m.joblib"]}, metrics={}, seconds=0))
-    assert [(each.output, each.what) for each in found.changes] == [
+    assert [(change.output, change.what) for change in found.changes] == [
         ("models/m.joblib", "missing"),
         ("new", "new"),
     ]

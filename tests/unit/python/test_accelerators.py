@@ -67,7 +67,7 @@ def test_what_packages_compute_on(
     found = stack(text)
     assert found.cuda == cuda
     assert len(found.packages) == count
-    assert " ".join(each.name for each in found.others) == others
+    assert " ".join(other.name for other in found.others) == others
     assert " ".join(f"{each.name}:{have}" for each, have in found.built) == built
 
 

@@ -183,7 +183,7 @@ def test_a_module_that_its_folder_lacks_is_told_with_its_place() -> None:
         "one.py": "",
     }
     lacks = follow(Tree(frozenset(files), files.get), SCRIPT)
-    assert {each.module: each.file for each in lacks} == {
+    assert {lack.module: lack.file for lack in lacks} == {
         "app.gone": "app/gone.py",
         "app.model.loader": "app/model/loader.py",
         "space.gone": "space/gone.py",

@@ -126,7 +126,7 @@ def test_every_setting_is_read_and_every_value_has_a_setting() -> None:
     ours |= {"build_extra", "document", "stack", "declared", "bare"}
 
     def fields(kind: type) -> set[str]:
-        return {each.name for each in dataclasses.fields(kind)} - ours
+        return {field.name for field in dataclasses.fields(kind)} - ours
 
     def settings(part: Mapping[str, Any]) -> set[str]:
         return {key.replace("-", "_") for key in part["properties"]}

@@ -34,7 +34,7 @@ def test_folders_apart_are_for_secrets_only(tmp_path: Path) -> None:
     files = {f"{folder}Dockerfile": "FROM scratch\n" for folder in folders}
     projects.write_files(tmp_path, files)
     repo = cases.repository(tmp_path)
-    assert [each.path for each in dockerfiles(repo)] == ["Dockerfile"]
+    assert [dockerfile.path for dockerfile in dockerfiles(repo)] == ["Dockerfile"]
     assert len(repo.every_name) == 4
 
 
@@ -77,8 +77,8 @@ def test_names_of_dockerfiles_and_compose_files(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("")
     repo = cases.repository(tmp_path)
-    assert {each.path for each in dockerfiles(repo)} == {*docker}
-    assert {each.path for each in compose_files(repo)} == {*compose}
+    assert {dockerfile.path for dockerfile in dockerfiles(repo)} == {*docker}
+    assert {file.path for file in compose_files(repo)} == {*compose}
 
 
 def test_a_change_gives_a_new_repository(tmp_path: Path) -> None:
@@ -86,5 +86,8 @@ def test_a_change_gives_a_new_repository(tmp_path: Path) -> None:
     repo = cases.repository(tmp_path)
     after = repo.with_texts({"a.toml": "x = 2\n", "Dockerfile": "FROM scratch\n"})
     assert (repo.toml("a.toml"), after.toml("a.toml")) == ({"x": 1}, {"x": 2})
-    assert (dockerfiles(repo), [each.path for each in dockerfiles(after)]) == ((), ["Dockerfile"])
+    assert (dockerfiles(repo), [dockerfile.path for dockerfile in dockerfiles(after)]) == (
+        (),
+        ["Dockerfile"],
+    )
     assert after.exists("Dockerfile")

@@ -219,7 +219,7 @@ def test_an_archive_writes_below_the_outputs_alone(folder: Path) -> None:
     into = folder / "project"
     options = argparse.Namespace(output=["models/"], into=str(into), folder=str(folder / "files"))
     assert ray_job.unpack(io.BytesIO(data), options)
-    assert [str(each.relative_to(into)) for each in into.rglob("*") if not each.is_dir()] == [
+    assert [str(path.relative_to(into)) for path in into.rglob("*") if not path.is_dir()] == [
         "models/a"
     ]
     assert not (folder / "b").exists()

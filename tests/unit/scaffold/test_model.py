@@ -69,7 +69,7 @@ def test_a_project_serves_the_model_on_the_python_that_trained_it(tmp_path: Path
         *("/ping", "request.json", "/invocations"),
     )
     assert (tmp_path / "service" / "model" / "model.pkl").read_text() == "bytes"
-    written = [each for each in (tmp_path / "service").rglob("*") if each.is_file()]
+    written = [path for path in (tmp_path / "service").rglob("*") if path.is_file()]
     names = sorted(each.relative_to(tmp_path / "service").as_posix() for each in written)
     assert names == list(found.files)
 
@@ -198,7 +198,7 @@ def test_a_hostile_mlmodel_ends_in_words(text: str, message: str, tmp_path: Path
     (folder / "MLmodel").write_text(text)
     with pytest.raises(LockstitchError, match=message):
         made(folder, tmp_path / "s")
-    assert [each.name for each in tmp_path.iterdir()] == ["m"], "nothing is left of it"
+    assert [path.name for path in tmp_path.iterdir()] == ["m"], "nothing is left of it"
 
 
 def test_a_link_out_of_the_model_is_refused(tmp_path: Path) -> None:
@@ -249,7 +249,7 @@ def registered(server: Server, files: Mapping[str, bytes], *, source: str = "") 
         f"{api}/registered-models/alias?name=churn&alias=best", reply({"model_version": version})
     )
     listing = f"{api}/logged-models/m-abcdef01/artifacts/directories"
-    folders = {str(each) for name in files for each in PurePosixPath(name).parents} - {"."}
+    folders = {str(parent) for name in files for parent in PurePosixPath(name).parents} - {"."}
     for folder in ("", *folders):
         here = [each for each in (*files, *folders) if each.rpartition("/")[0] == folder]
         entries = [
@@ -265,7 +265,7 @@ def registered(server: Server, files: Mapping[str, bytes], *, source: str = "") 
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
-    found = (each for each in folder.rglob("*") if each.is_file())
+    found = (path for path in folder.rglob("*") if path.is_file())
     return {each.relative_to(folder).as_posix(): each.read_bytes() for each in found}
 
 
@@ -329,7 +329,7 @@ def test_a_file_that_is_not_as_long_as_listed(size: int, server: Server, tmp_pat
     server.on(api, reply({"files": entries}))
     with pytest.raises(LockstitchError, match=r"more than 1 bytes|3,000 of 5,000 bytes came"):
         bring.make(tmp_path / "s", bring.source("models:/churn/3", server.address), Quiet())
-    assert [each.name for each in tmp_path.iterdir()] == ["m"]
+    assert [path.name for path in tmp_path.iterdir()] == ["m"]
 
 
 def test_a_model_that_the_disk_has_no_room_for(server: Server, tmp_path: Path) -> None:

@@ -73,9 +73,9 @@ def test_killed_it_takes_them_with_it(tmp_path: Path) -> None:
 
 def keep(tmp_path: Path, *services: StandIn) -> dict[str, Keeper]:
     keepers: dict[str, Keeper] = {}
-    for each in services:
-        log = tmp_path / f"{each.name}.log"
-        keepers[each.name] = Keeper(each, log, keepers, lambda: None, QUICK)
+    for service in services:
+        log = tmp_path / f"{service.name}.log"
+        keepers[service.name] = Keeper(service, log, keepers, lambda: None, QUICK)
     for keeper in keepers.values():
         keeper.start()
     return keepers
@@ -156,9 +156,9 @@ def test_what_is_not_its_own_fault_is_said_and_no_reason_to_kill_it(
     hangs.unlink()
     wait(lambda: keepers["second"].status.state == READY)
     assert keepers["second"].status.problem == ""
-    for each in keepers.values():
-        each.stop()
-        each.join(10)
+    for keeper in keepers.values():
+        keeper.stop()
+        keeper.join(10)
 
 
 def test_what_goes_wrong_on_a_full_disk_rests_until_there_is_room(

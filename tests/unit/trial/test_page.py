@@ -67,8 +67,8 @@ def serve() -> Iterator[Serve]:
         return servers[-1]
 
     yield make
-    for each in servers:
-        each.close()
+    for server in servers:
+        server.close()
 
 
 @pytest.mark.parametrize("path", ["/_stcore/stream", "/stream"])

@@ -173,7 +173,7 @@ def test_what_a_script_that_is_there_is_started_with_is_named(store: Store) -> N
     config = dataclasses.replace(made.config, command=("sh", "-c", 'echo "$0"; exit 1', told))
     table = ImageSpec(name="x", command=config.command)
     verdict = start(Trial(spec=table, config=config, root=unpacked(made, store), seconds=20))
-    assert [each.line("x") for each in verdict.lacks] == [
+    assert [lack.line("x") for lack in verdict.lacks] == [
         'the base has no shell: packages = ["bash"] in [tool.lockstitch.base]'
     ]
 

@@ -95,7 +95,7 @@ def test_a_run_is_in_a_copy_beside_what_stands_beside_the_project(tmp_path: Path
     text += "open('models/model.bin', 'w').write('other'); open('new', 'w')\nprint(7)"
     assert bench(project, text).run(frozenset()) == Metric(value=7.0)
     assert (project / "models" / "model.bin").read_text() == "the user's own"
-    assert sorted(each.name for each in project.iterdir()) == [
+    assert sorted(path.name for path in project.iterdir()) == [
         *(".git", "models", "outcomes.json", "run.sh")
     ]
     named = bench(project, "")

@@ -73,7 +73,7 @@ def of(column: int) -> Fingerprint:
 
 
 def installed(column: int, requires: dict[str, list[str]]) -> Installed:
-    versions = {each.name: each.version for each in of(column).packages}
+    versions = {package.name: package.version for package in of(column).packages}
     return Installed(versions=versions, requires=requires, python="3.11")
 
 
@@ -94,7 +94,7 @@ class Recorded:
 
 
 def ends(*before: float, after: Outcome) -> dict[tuple[Mixture, int], Outcome]:
-    everything = frozenset(each.label for each in causes())
+    everything = frozenset(cause.label for cause in causes())
     repeats = {(frozenset[str](), i): Metric(value=v) for i, v in enumerate(before)}
     return {**repeats, (everything, 0): after}
 
@@ -201,7 +201,7 @@ def test_153_packages_of_which_what_is_never_imported_comes_last() -> None:
 
 
 def test_what_needs_each_other_changes_together() -> None:
-    names = [each.label for each in causes()]
+    names = [cause.label for cause in causes()]
     needs = sides.implied(installed(1, OLD), installed(2, NEW), names)
     assert {name: set(each) for name, each in needs.items() if each} == {
         "deprecated": {"opentelemetry-api", "opentelemetry-semantic-conventions", "wrapt"},
@@ -255,7 +255,7 @@ def test_repeats_that_differ_are_repeated() -> None:
 def test_a_wide_step_of_a_number_that_varies_is_repeated_until_its_spread_is_known() -> None:
     """Two kinds of numbers far apart: each end runs until its last runs did not widen it."""
     found_causes = causes()
-    everything = frozenset(each.label for each in found_causes)
+    everything = frozenset(cause.label for cause in found_causes)
     before, after = [0.80, 0.81, 0.805, 0.80, 0.815], [0.95, 0.96, 0.955]
 
     class Noisy:
@@ -279,7 +279,7 @@ def test_a_wide_step_of_a_number_that_varies_is_repeated_until_its_spread_is_kno
 
 def test_one_cause_that_repeats_contradict_is_not_named() -> None:
     """B gave another number once, by chance: all that was found rests on that run."""
-    names = [each.label for each in causes()]
+    names = [cause.label for cause in causes()]
     everything = frozenset(names)
     outcomes = ends(0.82125, after=Metric(value=0.8715))
     outcomes[everything, 1] = Metric(value=0.82125)
@@ -307,7 +307,7 @@ def test_an_end_that_fails_for_a_reason_that_no_package_is(passing: bool) -> Non
             "B gives no number, for a reason that no package is: signal 9"
         )
         return
-    everything = frozenset(each.label for each in causes())
+    everything = frozenset(cause.label for cause in causes())
     outcomes[everything, 1] = Metric(value=0.9)
     for label in everything:
         outcomes[frozenset({label}), 0] = Metric(value=0.8)

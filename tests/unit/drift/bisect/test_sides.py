@@ -34,7 +34,7 @@ def side(
 
 
 def labels(made: Ends) -> list[str]:
-    return [each.label for each in made.causes]
+    return [cause.label for cause in made.causes]
 
 
 def test_a_mixture_is_pins_of_both_sides() -> None:

@@ -33,7 +33,7 @@ MADE = image(
     layer([file("big", bytes(range(256)) * 5000)], "big"), layer(random_entries(1), "small")
 )
 BLOBS = len(MADE.layers) + 1
-BYTES = sum(each.descriptor.size for each in of_image(MADE).blobs)
+BYTES = sum(blob.descriptor.size for blob in of_image(MADE).blobs)
 BIG = max(of_image(MADE).blobs, key=lambda each: each.descriptor.size)
 
 

@@ -54,7 +54,7 @@ def test_a_manifest_is_found_by_tag_and_by_digest(
     by_tag, by_digest = repository.manifest("1"), repository.manifest(Digest(digest))
     assert by_tag.digest == by_digest.digest == digest
     assert not by_tag.is_index
-    assert [each.size for each in by_tag.layers] == [5]
+    assert [layer.size for layer in by_tag.layers] == [5]
     assert by_tag.config.digest == digest_of(b"{}")
     assert repository.find("2") is None
 
@@ -277,8 +277,8 @@ def test_referrers_are_found_with_the_api_and_by_tag(
     if not api:
         assert repository.referrers(digest) == []
         registry.name("app", f"sha256-{digest.hex}", document)
-    assert [each.digest for each in repository.referrers(digest)] == made
-    assert [each.digest for each in repository.referrers(digest, "text/sbom")] == made[:1]
+    assert [referrer.digest for referrer in repository.referrers(digest)] == made
+    assert [referrer.digest for referrer in repository.referrers(digest, "text/sbom")] == made[:1]
 
 
 def test_the_pages_of_referrers_are_turned(registry: Registry, repository: Repository) -> None:
@@ -287,4 +287,4 @@ def test_the_pages_of_referrers_are_turned(registry: Registry, repository: Repos
     page = json.dumps({"mediaType": INDEX_TYPE, "manifests": [entry]}).encode()
     link = f'</v2/app/referrers/{digest}?n=2>; rel="next"'
     registry.fail("GET", "referrers/", Fault(lie=page, headers={"Link": link}), Fault(lie=page))
-    assert [each.digest for each in repository.referrers(digest)] == [digest, digest]
+    assert [referrer.digest for referrer in repository.referrers(digest)] == [digest, digest]

@@ -197,7 +197,7 @@ def test_what_comes_from_no_index_is_pinned_too() -> None:
         "archive @ https://x.test/a.zip\n./vendor/file-1.0-py3-none-any.whl\n./libs/folder\n"
         "only-source==1.0\nrepo @ git+https://x.test/repo@c0ffee#subdirectory=sub\n"
     )
-    (wheel,) = (each for each in others if each.name == "file")
+    (wheel,) = (other for other in others if other.name == "file")
     both = {"linux/amd64": [*others, repo], "linux/arm64": [wheel]}
     written = urls.dumps({"linux/amd64": [], "linux/arm64": []}, "3.11", both)
     assert pylock.select(written, AMD, "it", built=lambda _: LOCKED) == [LOCKED] * len(

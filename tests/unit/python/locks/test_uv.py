@@ -177,7 +177,7 @@ def test_what_is_no_table_is_no_package() -> None:
         "`uv.lock` cannot be read: `package[2].wheels` must be a list of tables, found `6`",
         "`uv.lock` cannot be read: `package[2].source` must be a table, found `5`",
     ]
-    assert [each.message for each in problems] == wanted
+    assert [problem.message for problem in problems] == wanted
     with pytest.raises(LockstitchError) as caught:
         uv.read(odd)
     assert [each.message for each in caught.value.everything()] == wanted

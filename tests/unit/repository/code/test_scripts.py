@@ -29,7 +29,7 @@ def found(folder: Path) -> list[tuple[str, str, int]]:
     known = rules.codes()
     chosen = [rule for rule in rules.RULES if rule.__name__[:3] in {"RUN", "CHK"}]
     report = engine.audit(cases.repository(folder), chosen, Settings(), known)
-    return sorted((each.code, each.path, each.line) for each in report.findings)
+    return sorted((finding.code, finding.path, finding.line) for finding in report.findings)
 
 
 def test_the_second_time_nothing_is_parsed_and_the_same_is_found(

@@ -93,7 +93,7 @@ def test_unknown_images_are_none() -> None:
 )  # fmt: skip
 def test_environments(steps: str, prefixes: list[str]) -> None:
     built = last(f"FROM python:3.11-slim\n{steps}\n")
-    assert [each.prefix for each in environments.environments(built)] == prefixes
+    assert [environment.prefix for environment in environments.environments(built)] == prefixes
 
 
 def test_an_environment_that_is_copied_is_of_the_later_stage() -> None:
@@ -134,11 +134,11 @@ def test_products() -> None:
         "FROM python:3.11-slim AS base\nFROM base AS builder\nFROM base AS train\n"
         "COPY --from=builder /v /v\nFROM base AS test\nFROM base AS serve\n"
     )
-    assert [each.stage.name for each in file.products] == ["train", "serve"]
+    assert [product.stage.name for product in file.products] == ["train", "serve"]
     compose = "services: {a: {build: {context: ., target: base}}, b: {build: .}}\n"
     named = read("FROM python:3.11-slim AS base\nFROM base\n", **{"compose.yaml": compose})
-    assert [each.stage.index for each in named.products] == [0, 1]
-    assert [use.service.name for each in named.products for use in each.uses] == ["a", "b"]
+    assert [product.stage.index for product in named.products] == [0, 1]
+    assert [use.service.name for product in named.products for use in product.uses] == ["a", "b"]
 
 
 def test_the_size_of_cuda_is_of_the_wheel_that_fits() -> None:
@@ -196,4 +196,4 @@ def test_no_dockerfile_stops_a_rule(pieces: list[str], more: str) -> None:
     texts = {"Dockerfile": "\n".join([*pieces, more]), ".dockerignore": more}
     repo = Repository(Path("/nowhere"), (), tracked=None, changed=texts)
     report = engine.audit(repo, IMG, Settings(), rules.codes())
-    assert all(each.path in texts and each.line >= 0 for each in report.findings)
+    assert all(finding.path in texts and finding.line >= 0 for finding in report.findings)

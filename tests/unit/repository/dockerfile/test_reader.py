@@ -272,8 +272,8 @@ def test_any_text_gives_a_value(pieces: list[str]) -> None:
     assert isinstance(found, Dockerfile)
     last = text.count("\n") + 1
     for stage in found.stages:
-        for each in stage.instructions:
-            assert 1 <= each.first <= each.last <= last
-            each.expanded()
-            for command in stages.script(each).commands:
-                assert each.first <= command.line <= last
+        for instruction in stage.instructions:
+            assert 1 <= instruction.first <= instruction.last <= last
+            instruction.expanded()
+            for command in stages.script(instruction).commands:
+                assert instruction.first <= command.line <= last

@@ -38,8 +38,8 @@ def environment(root: Path, files: dict[str, bytes]) -> Environment:
 
 def said(found: Environment, *, thorough: bool = False) -> list[tuple[str, str]]:
     return [
-        (each.path.rpartition("/")[2], each.why)
-        for each in installed.changed_files(found, thorough=thorough)
+        (file.path.rpartition("/")[2], file.why)
+        for file in installed.changed_files(found, thorough=thorough)
     ]
 
 

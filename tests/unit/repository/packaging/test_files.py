@@ -78,7 +78,7 @@ def test_uv() -> None:
     found = read("uv", UV)
     numpy = found.named("NumPy")[0]
     assert (numpy.version, numpy.line, numpy.source.kind) == ("2.1.0", 19, "registry")
-    assert [each.name for each in numpy.wheels] == ["numpy-2.1+x-cp311-cp311-linux_x86_64.whl"]
+    assert [wheel.name for wheel in numpy.wheels] == ["numpy-2.1+x-cp311-cp311-linux_x86_64.whl"]
     assert [(e.size, bool(e.sha256), e.is_wheel) for e in numpy.files] == [
         (7, True, True),
         (5, True, False),

@@ -63,7 +63,7 @@ def test_only_what_is_missing_is_added() -> None:
     assert found.notes == ("`tool.ruff.line-length` is `88`, ours `100`: kept",)
     kept = [line for line in found.text.splitlines() if line in TEXT.splitlines()]
     assert kept == TEXT.splitlines() or [each for each in kept if each] == [
-        each for each in TEXT.splitlines() if each
+        line for line in TEXT.splitlines() if line
     ]
     assert '    "a", # why\n    "c",\n]' in found.text
     document = tomllib.loads(found.text)

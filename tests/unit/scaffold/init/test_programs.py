@@ -444,7 +444,7 @@ def test_runs_of_mlflow_in_a_folder_are_allowed_where_its_version_asks(
 
 def test_a_package_that_starts_java_is_said(tmp_path: Path) -> None:
     _, notes = planned(tmp_path, {"main.py": "import pyspark\n", "requirements.txt": "pyspark\n"})
-    (note,) = [each for each in notes if "Java" in each]
+    (note,) = [note for note in notes if "Java" in note]
     assert note.startswith("`pyspark` starts Java: needs its maintainer scripts")
 
 
@@ -482,7 +482,7 @@ def test_what_is_said_of_an_image_names_it_as_it_is_called(tmp_path: Path) -> No
     )
     images, notes = planned(tmp_path, {"api.py": api, "retraining_job.py": retrain})
     assert {*images} == {"serve", "train"}
-    (note,) = [each for each in notes if "may write beside its code" in each]
+    (note,) = [note for note in notes if "may write beside its code" in note]
     assert note.startswith("image `train` ")
 
 
@@ -843,7 +843,7 @@ def test_one_dockerfile_of_two_compose_files_is_one_image(tmp_path: Path) -> Non
         "work.py": "from celery import Celery\napp = Celery('work')\n",
     }
     images, _ = planned(tmp_path, texts)
-    assert sorted(each["command"][0] for each in images.values()) == ["celery", "streamlit"]
+    assert sorted(image["command"][0] for image in images.values()) == ["celery", "streamlit"]
 
 
 def test_services_of_one_dockerfile_are_images_whichever_names_a_command(tmp_path: Path) -> None:

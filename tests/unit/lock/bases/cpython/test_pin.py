@@ -94,7 +94,7 @@ def test_the_lock_gives_it_back(server: Server, sources: Sources) -> None:
     assert not problems
     assert base.program == "/usr/local/bin/python3.12"
     assert base.pins()["base python"][0] == "3.12.1"
-    components = {each.name: each for each in base.components({})}
+    components = {component.name: component for component in base.components({})}
     assert components["cpython"].purl == "pkg:generic/cpython@3.12.1"
     assert components["OpenSSL"].facts.licences == ("Apache-2.0",)
     server.asked.clear()

@@ -43,7 +43,7 @@ BASE = values.registry_base(
 def read_back(text: str) -> tuple[RegistryBase | None, list[str]]:
     problems: list[LockstitchError] = []
     (table,) = Table(parse_toml(text, "it", hint=""), "", problems).each("registry")
-    return read(table, BASE.reference), [each.message for each in problems]
+    return read(table, BASE.reference), [problem.message for problem in problems]
 
 
 def written(base: RegistryBase = BASE) -> str:

@@ -66,7 +66,7 @@ def test_what_is_found_in_an_image_like_docker_librarys(pinned: Pinned) -> None:
     assert [json.loads(each)["created_by"] for each in found.history] == [
         *("ADD rootfs.tar", "ENV LANG", "RUN make install")
     ]
-    assert [each.unpacked for each in found.layers] == [
+    assert [layer.unpacked for layer in found.layers] == [
         sum(len(data) for data in layer.files.values() if isinstance(data, bytes))
         for layer in bases.python_slim().layers
     ]
