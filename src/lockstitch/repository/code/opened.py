@@ -203,6 +203,8 @@ class _Reader:
             self._take(node)
 
     def _keep(self, name: str, value: ast.expr) -> None:
+        if isinstance(value, ast.Constant) and value.value is None:
+            return  # it has another one later
         self._values.setdefault(name, value)
         self._several.setdefault(name, []).append(value)
 

@@ -1219,8 +1219,8 @@ def moved(program: Program, workdir: str) -> Program:
         at = words.index("--app-dir")
         folder = _below(words[at + 1], workdir)
         words[at : at + 2] = [] if folder == "." else ["--app-dir", folder]
-    elif by_module and not paths:
-        paths = ["/app"]  # from where the module is named
+    elif by_module and not {*paths} - {f"/app/{workdir}"}:
+        paths.append("/app")  # from where the module is named
     env |= {"PYTHONPATH": ":".join(paths)} if paths else {}
     return replace(program, command=tuple(words), env=env, workdir=workdir)
 

@@ -193,7 +193,8 @@ def test_what_a_function_does_with_its_argument_is_followed(
 
 
 def test_a_variable_that_an_image_sets_is_known() -> None:
-    code = code_of("a.py", "import os\nopen(os.path.join(os.getenv('MODELS', 'x'), 'm.pkl'))\n")
+    text = "import os\nD = None\nD = os.getenv('MODELS', 'x')\nopen(os.path.join(D, 'm.pkl'))\n"
+    code = code_of("a.py", text)
     assert code
     opened = Opened({"a.py": code}, {"MODELS": "/app/models"})
     assert [(use.text, use.kind) for use in opened.paths_of("a.py") if use.kind == "reads"] == [

@@ -865,6 +865,19 @@ def test_services_of_one_dockerfile_are_images_whichever_names_a_command(tmp_pat
     }
 
 
+def test_a_module_is_found_from_the_folder_of_what_it_opens(tmp_path: Path) -> None:
+    texts = {
+        "requirements.txt": "flask\ngunicorn\n",
+        "back/app.py": "from flask import Flask\nimport predict\napp = Flask(__name__)\n",
+        "back/predict.py": "import joblib\njoblib.load('m.pkl')\n",
+        "back/m.pkl": "",
+    }
+    images, _ = planned(tmp_path, texts)
+    assert images["serve"]["command"][-1] == "back.app:app"
+    assert images["serve"]["workdir"] == "back"
+    assert images["serve"]["env"] == {"PYTHONPATH": "/app/back:/app"}
+
+
 def test_a_service_listens_where_its_own_command_says(tmp_path: Path) -> None:
     texts = {
         "requirements.txt": "streamlit\n",
