@@ -101,6 +101,8 @@ _ARGUMENTS = re.compile(
     r"|Error: Missing (?:argument|option|parameter) '(?P<click>[^'\n]+)'"
 )
 _NLTK = re.compile(r"Resource '?([\w./-]+?)'? not found\.\s+Please use the NLTK Downloader")
+# A value that settings of Hydra leave to the command.
+_MANDATORY = re.compile(r"Missing mandatory value: ([\w.]+)")
 _BENTO = re.compile(r"NotFound: no Models with name '([^']+)' (?:exist|found)")
 _SECRETS = re.compile(
     r"No secrets found\. Valid paths for a secrets\.toml|StreamlitSecretNotFoundError"
@@ -137,6 +139,7 @@ _HINTS = {
     "host": "this machine does not reach it: start {image} where it is reached, or put what it "
     "fetches into the project",
     "argument": "lockstitch try {image} -- {words}",
+    "value": "lockstitch try {image} -- {name}=VALUE",
     "folder": 'outputs = ["{inside}"] in {table}',
     "variable": "give it where a container is started; "
     "here: lockstitch try {image} --env {name}=VALUE",
@@ -244,6 +247,7 @@ def lacks(output: str, read: Sequence[Sequence[str]] = ()) -> list[Lack]:
         ("file", _FILE_TOLD),
         ("corpus", _NLTK),
         ("program", _PROGRAM),
+        ("value", _MANDATORY),
     ):
         seen += [(m.start(), Lack(kind=kind, name=m[1])) for m in pattern.finditer(output)]
     # A program that subprocess does not find is told as a file.

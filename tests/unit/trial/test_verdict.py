@@ -95,6 +95,10 @@ from lockstitch.trial.verdict import Lack, folders_written, gives_up, lacks
             *("account", "Google Cloud"),
         ),
         (
+            "omegaconf.errors.MissingMandatoryValue: Missing mandatory value: input.run_name\n",
+            *("value", "input.run_name"),
+        ),
+        (
             "DNSError: Failed to perform, curl: (6) Could not resolve host: q.example.com. See\n",
             *("host", "q.example.com"),
         ),

@@ -322,7 +322,11 @@ def _starter(command: Call) -> bool:
         return False  # `command -v python` asks whether it is there
     if command.program == "mlflow":
         return command.words[:1] in (("server",), ("ui",))
-    is_text = command.program == "python" and command.words[:1] == ("-c",)
+    is_text = command.program == "python" and command.words[:1] in {
+        ("-c",),
+        ("--version",),
+        ("-V",),
+    }
     return command.program in _STARTERS and not is_text
 
 
