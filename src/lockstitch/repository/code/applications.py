@@ -71,7 +71,7 @@ def default_of(kind: str) -> tuple[int, str]:
 def code_of(path: str, text: str) -> Code | None:
     """Return a Python file as its tree and names, None when it is no Python of today."""
     tree = tree_of(text)
-    source = parsed(path, text)
+    source = parsed(f"{path}.py", text)  # a notebook's code comes as that of one file
     if tree is None or source is None:
         return None
     has_main = any(

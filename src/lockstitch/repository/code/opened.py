@@ -10,7 +10,7 @@ import ast
 import functools
 import posixpath
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from lockstitch.patterns import regex
@@ -25,6 +25,7 @@ _LONGEST = 200
 _PATHLIKE = regex(r"[\w@.+\- ]*(?:/[\w@.+\-* ]+)+/?|[\w@+\-][\w@.+\-* ]*\.[A-Za-z][A-Za-z0-9]{0,9}")
 SQLITE = regex(r"sqlite(?:\+\w+)?:///(?P<path>[^?:\n]+)(?:\?[^\n]*)?")
 _FOLDERLIKE = regex(r"(?i)dir|folder|path|root|directory")
+_KEPT = regex(r"(?i)dir|folder|path|root|file|csv|data|model")  # an attribute of settings
 _WRITTEN = regex(r"to_(?:csv|parquet|json|pickle|excel|feather|html|hdf|file|markdown|disk|xml)")
 _QUERIES = regex(r"read_(?:sql|database|gbq|clipboard)")  # no path is read
 _TELLS = regex(r"[A-Z]\w+ (?:\w+ )*(?:at|from|in|into|to|under) ")  # `Model saved to `
@@ -49,11 +50,18 @@ class Opened:
     """The paths that the files of a repository name, and what they take from one another."""
 
     def __init__(
-        self, codes: Mapping[str, Code], variables: Mapping[str, str] = MappingProxyType({})
+        self,
+        codes: Mapping[str, Code],
+        variables: Mapping[str, str] = MappingProxyType({}),
+        settings: Callable[[], Iterable[tuple[str, str]]] = tuple,
     ) -> None:
-        """Take the files that paths are followed through, and what variables are known to be."""
+        """Take the files that paths are followed through, and what variables are known to be.
+
+        `settings` gives the texts of files of settings, each with its keys: `data.path`.
+        """
         self._codes = codes
         self.variables = variables
+        self._settings = functools.cache(lambda: tuple(settings()))
         self._readers: dict[str, _Reader] = {}
         self._uses: dict[str, list[PathUse]] = {}
         self._given: dict[str, list[tuple[str, str, int, str]]] | None = None
@@ -69,6 +77,20 @@ class Opened:
             ordered = sorted(dict.fromkeys(uses), key=lambda use: (use.line, use.text, use.kind))
             self._uses[path] = [use for use in ordered if use.text and len(use.text) < _LONGEST]
         return self._uses[path]
+
+    @functools.cached_property
+    def named(self) -> frozenset[str]:
+        """The paths that any file names."""
+        return frozenset(use.text for path in self._codes for use in self.paths_of(path))
+
+    def setting(self, keys: Sequence[str]) -> str | None:
+        """Return the text that settings have under keys, None where they have none or several."""
+        for start in range(len(keys)):
+            wanted = f".{'.'.join(keys[start:])}"
+            texts = {text for key, text in self._settings() if f".{key}".endswith(wanted)}
+            if texts:
+                return texts.pop() if len(texts) == 1 else None
+        return None
 
     def imports(self, module: str) -> bool:
         """Return whether any file imports a module."""
@@ -132,6 +154,20 @@ class Opened:
 def paths_of(code: Code) -> list[PathUse]:
     """Return the paths that a file names, in the order of their lines, each once."""
     return Opened({code.path: code}).paths_of(code.path)
+
+
+def _keys(node: ast.expr) -> list[str]:
+    """Return the keys by which an expression takes something: `["b", "c"]` of `a["b"].c`."""
+    match node:
+        case ast.Subscript(value=inner, slice=ast.Constant(value=str(key))):
+            return [*_keys(inner), key]
+        case ast.Attribute(value=inner, attr=key):
+            return [*_keys(inner), key]
+        case ast.Call(
+            func=ast.Attribute(value=inner, attr="get"), args=[ast.Constant(value=str(key)), *_]
+        ):
+            return [*_keys(inner), key]
+    return []
 
 
 def values_of(text: str) -> Iterator[tuple[int, str]]:
@@ -289,7 +325,7 @@ class _Reader:
                     path = _parent(path)
                 return path
             case ast.Subscript(slice=ast.Constant(value=str(key))):
-                return again(self._items[key]) if key in self._items else self._variable(node, key)
+                return again(self._items.get(key)) or self._item(node, key)
             case ast.BinOp(left=left, op=ast.Div(), right=right):
                 return _joined([again(left), again(right)])
             case ast.BinOp(left=left, op=ast.Add(), right=right):
@@ -308,8 +344,11 @@ class _Reader:
                 return self._call_value(node, again)
         return None
 
-    def _variable(self, node: ast.Subscript, key: str) -> str | None:
-        return self._others.variables.get(key) if _last(node.value) == "environ" else None
+    def _item(self, node: ast.Subscript, key: str) -> str | None:
+        """Return what a variable or the settings have under a key."""
+        if _last(node.value) == "environ":
+            return self._others.variables.get(key)
+        return self._others.setting(_keys(node))
 
     def _named(self, node: ast.Name | ast.Attribute, depth: int) -> str | None:
         """Return the value of a name or attribute, here or in the file that defines it."""
@@ -324,6 +363,8 @@ class _Reader:
         path = self._imported(f"{whole}.{rest}", depth) if whole else None
         if path is None and node.attr in self._attributes:
             return self.value(self._attributes[node.attr], depth + 1)
+        if path is None and _KEPT.search(node.attr):
+            return self._others.setting(_keys(node))
         return path
 
     def _imported(self, dotted: str, depth: int) -> str | None:
@@ -392,6 +433,8 @@ class _Reader:
             last = node.args[1] if len(node.args) > 1 else keyword
             if node.args and (known := self._others.variables.get(_literal(node.args[0]))):
                 return known
+            if name == "get" and (kept := self._others.setting(_keys(node))):
+                return kept
             if name in {"Field", "Option", "Argument"}:
                 last = keyword or (node.args[0] if node.args else None)
             return again(last)

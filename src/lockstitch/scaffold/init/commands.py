@@ -29,6 +29,11 @@ _PORT = re.compile(r"\$\{?(?:PORT|APP_PORT|SERVER_PORT|UVICORN_PORT)(?::?-(\d+))
 _DEFAULTED = re.compile(r"\$\{\w+:?-([^}]*)\}")
 _VARIABLE = re.compile(r"\$[({](\w+)[)}]|\{\{\s*(\w+)\s*\}\}")  # of make, and of just
 _GIVEN = re.compile(r"(?:export\s+)?(\w+)\s*(?:\?|::?)?=\s*(.*?)\s*(?:\s#.*)?")
+_SETTINGS = re.compile(  # files that tell programs where their data is
+    r"(?:.*/)?(?:(?:params|parameters|configs?|settings|conf|cfg)[\w.-]*"
+    r"|(?:configs?|conf|settings|params)/[\w./-]+)\.(?:ya?ml|json|toml)"
+)
+_LONGEST_SETTINGS = 50_000  # characters
 _TASKS = (  # files of managers, and the tables of their tasks
     ("Pipfile", ("scripts",)),
     ("pixi.toml", ("tasks",)),
@@ -705,6 +710,22 @@ def _yaml(text: str) -> object:
         return yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError):
         return None
+
+
+def settings_of(repo: Repository) -> Iterator[tuple[str, str]]:
+    """Yield the texts of a repository's files of settings, each with its keys: `data.path`."""
+    for name in repo.every_name:
+        if _SETTINGS.fullmatch(name) and len(text := repo.text(name) or "") < _LONGEST_SETTINGS:
+            yield from _leaves(repo.toml(name) if name.endswith(".toml") else _yaml(text))
+
+
+def _leaves(content: object, above: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in content.items() if isinstance(content, dict) else ():
+        inside = f"{above}.{key}" if above else str(key)
+        if isinstance(value, str) and value and not re.search(r"[\s${}]", value):
+            yield inside, value
+        else:
+            yield from _leaves(value, inside)
 
 
 def _mlproject(repo: Repository) -> Iterator[NamedCommand]:

@@ -503,6 +503,8 @@ class _Reader:
                 self._wanted.setdefault(below[0], f"{name}:{line}")
             elif _is_file_name(path) and "/" in path and not path.startswith(("/", "..")):
                 folder = posixpath.dirname(inside)
+                if path in self._found.opened.named or inside in self._found.opened.named:
+                    continue  # code says what it does with it
                 if is_model(path) and self._program.stays:
                     self._contents.absent.setdefault(inside, f"{name}:{line}")
                 elif not self._is_folder(folder) or folder in _OUTPUTS:

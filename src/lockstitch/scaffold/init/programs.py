@@ -255,7 +255,11 @@ def find(facts: Facts, python: str) -> Found:
     return Found(
         repo=repo,
         codes=codes,
-        opened=Opened(codes, {n: v for p in programs for n, v in p.env.items()}),
+        opened=Opened(
+            codes,
+            {n: v for p in programs for n, v in p.env.items()},
+            lambda: commands.settings_of(repo),
+        ),
         tree=tree,
         programs=tuple(programs),
         others=tuple(finder.others),

@@ -222,7 +222,10 @@ def _makes(contents: Contents, name: str) -> bool:
 def _fills(contents: Contents, name: str) -> bool:
     """Return whether a program makes a folder that a file would be in, and may name that file."""
     base = posixpath.basename(name)
-    named = "*" in base or any("." in end and base.endswith(end) for end in contents.ends)
+    named = "*" in base or any(
+        base == end or ("." in end and not end[:1].isalnum() and base.endswith(end))
+        for end in contents.ends
+    )
     return named and any(path.endswith("/") and name.startswith(path) for path in contents.written)
 
 

@@ -1,5 +1,6 @@
 """Every shape of the gauntlet gets its command from `init`; what is left out is said."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -440,6 +441,66 @@ def test_runs_of_mlflow_in_a_folder_are_allowed_where_its_version_asks(
     images, _ = planned(tmp_path, texts)
     env = images["train"].get("env", {})
     assert env.get("MLFLOW_ALLOW_FILE_STORE") == ("true" if allowed else None)
+
+
+PARAMS = "data:\n  raw: d/raw.csv\n  clean: d/clean.csv\nmodel_path: m/fit.pkl\n"
+LOADS = "import yaml, pandas as pd\np = yaml.safe_load(open('params.yaml'))\n"
+
+
+def test_paths_are_followed_through_the_keys_of_settings(tmp_path: Path) -> None:
+    """What a script reads and writes is told apart, so the one that makes the data runs first."""
+    main = "if __name__ == '__main__':\n"
+    texts = {
+        "params.yaml": PARAMS,
+        "d/raw.csv": "1\n",
+        "tidy.py": f"{LOADS}{main}    d = pd.read_csv(p['data']['raw'])\n"
+        "    d.to_csv(p['data']['clean'])\n",
+        "train.py": f"{LOADS}import joblib\n{main}    data = p['data']\n"
+        "    joblib.dump(pd.read_csv(data['clean']), p.get('model_path'))\n",
+    }
+    images, notes = planned(tmp_path, texts)
+    assert images["train"]["before"] == ["python tidy.py"]
+    assert images["train"]["outputs"] == ["d", "m"]
+    assert "d/**" in images["train"]["include"]
+    assert not [note for note in notes if note.startswith("left out")]
+
+
+def test_data_that_settings_name_and_code_reads_is_said_to_be_missing(tmp_path: Path) -> None:
+    texts = {
+        "params.yaml": "data:\n  clean: d/clean.csv\n",
+        "train.py": f"{LOADS}if __name__ == '__main__':\n    pd.read_csv(p['data']['clean'])\n",
+    }
+    images, notes = planned(tmp_path, texts)
+    assert "left out: `d/clean.csv` (train.py:4): not in this folder" in notes
+    assert "outputs" not in images["train"]
+
+
+def test_a_training_that_writes_a_model_of_a_longer_name_writes_no_other(tmp_path: Path) -> None:
+    texts = {
+        "api.py": f"{API}import joblib\njoblib.load('m/linear_model.json')\n",
+        "fit_it.py": "import os\nif __name__ == '__main__':\n    os.makedirs('m')\n"
+        "    open(os.path.join('m', 'model.json'), 'w')\n",
+    }
+    images, notes = planned(tmp_path, texts)
+    assert {*images} == {"serve"}
+    assert "left out: `m/linear_model.json` (api.py:4): not in this folder" in notes
+
+
+def test_a_notebook_that_downloads_gets_a_home_that_it_can_write(tmp_path: Path) -> None:
+    cell = [
+        "from sklearn.datasets import fetch_california_housing\n",
+        "fetch_california_housing()\n",
+    ]
+    notebook = {"cells": [{"cell_type": "code", "source": cell}], "metadata": {}, "nbformat": 4}
+    images, _ = planned(tmp_path, {"a.ipynb": json.dumps(notebook)})
+    assert images["notebook"]["env"]["HOME"] == "/tmp"
+
+
+@pytest.mark.parametrize("command", ['["python", "--version"]', '["python", "-V"]'])
+def test_a_dockerfile_that_says_a_version_starts_no_program(command: str, tmp_path: Path) -> None:
+    texts = {"Dockerfile": f"FROM python:3.11\nCOPY . .\nCMD {command}\n", "train.py": FITS}
+    images, _ = planned(tmp_path, texts)
+    assert {*images} == {"train"}
 
 
 def test_a_package_that_starts_java_is_said(tmp_path: Path) -> None:
