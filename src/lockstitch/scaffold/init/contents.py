@@ -419,6 +419,8 @@ class _Reader:
         matches = self._matches(module, use)
         if not matches and "\\" in text and self._there(text.replace("\\", "/")):
             self._contents.absent.setdefault(text, where)
+            if (own := text.replace("\\", "/")) in self._set:  # for when it is mended
+                self._wanted.setdefault(own, where)
             return
         for name in matches:
             if not name.endswith((".py", ".ipynb")):
@@ -636,9 +638,11 @@ class _Reader:
         """Take the folders that the repository says are made, and those of databases in `env`."""
         for folder in self._program.outputs:
             self._output(folder, self._program.reason.partition(": ")[0])
-        for name, value in self._program.env.items():
-            if database := SQLITE.fullmatch(value):
+        for name, value in self._contents.env.items():
+            if (database := SQLITE.fullmatch(value)) and "/" in database["path"]:
                 self._output(posixpath.dirname(database["path"]), f"`{name}`")
+            elif database:
+                self._beside(database["path"], f"`{name}`")
         for word in self._program.command[1:]:
             path = posixpath.normpath(posixpath.join(self._program.workdir, word))
             inside = [name for name in self._all if name.startswith(f"{path}/")]

@@ -926,6 +926,17 @@ def test_services_of_one_dockerfile_are_images_whichever_names_a_command(tmp_pat
     }
 
 
+def test_a_database_that_a_variable_names_is_written(tmp_path: Path) -> None:
+    texts = {
+        "requirements.txt": "fastapi\nuvicorn\n",
+        "Dockerfile": "FROM python:3.11\nCOPY . .\nENV DB=sqlite:///a.db OTHER=sqlite:///d/b.db\n"
+        "CMD uvicorn api:app\n",
+        "api.py": API,
+    }
+    images, _ = planned(tmp_path, texts)
+    assert images["serve"]["outputs"] == ["d", "."]
+
+
 def test_a_module_is_found_from_the_folder_of_what_it_opens(tmp_path: Path) -> None:
     texts = {
         "requirements.txt": "flask\ngunicorn\n",
@@ -963,6 +974,7 @@ def test_a_server_waits_for_no_training_that_only_windows_can_run(tmp_path: Path
     }
     images, notes = planned(tmp_path, texts)
     assert "m.pkl" not in images["serve"]["include"]
+    assert "data/**" in images["train"]["include"]
     told = "left out: `data\\x.csv` (train.py:2): a path of Windows, one name on Linux"
     assert any(note.startswith(told) for note in notes)
 
