@@ -15,7 +15,7 @@ import sys
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from importlib import resources
 from pathlib import Path, PurePosixPath
@@ -28,8 +28,8 @@ from lockstitch.image.bases import root_files
 from lockstitch.image.paths import LAYOUT
 from lockstitch.lock.bases import Base
 from lockstitch.oci import deflate
-from lockstitch.oci.entry import Content, Kind
-from lockstitch.store import Store
+from lockstitch.oci.entry import Content, Entry, Kind
+from lockstitch.store import TREES, Store
 from lockstitch.values import frozen
 
 _LOADERS = {
@@ -231,12 +231,12 @@ def of_base(base: Base, locked: Sequence[Base], store: Store) -> Interpreter:
     assert base.interpreter is not None  # noqa: S101 -- the caller compiles on this host else
     minor = base.target().minor
     runner = runnable(base, locked)
-    root = _unpacked(base, store)
+    root = unpacked(base, store)
     if runner is None:
         argv = _same_version(base)
     else:
         is_same = runner.plain.digest == base.plain.digest
-        argv = _own_loader(runner, root if is_same else _unpacked(runner, store))
+        argv = _own_loader(runner, root if is_same else unpacked(runner, store))
     key = _seeded(base.interpreter, minor)
     return Interpreter(argv=argv, root=str(root), key=key, minor=minor)
 
@@ -246,21 +246,34 @@ def _seeded(key: Digest, minor: str) -> Digest:
     return of_bytes(canonical_json([key, *_UNSORTED[minor]])) if minor in _UNSORTED else key
 
 
-def _unpacked(base: Base, store: Store) -> Path:
-    root = store.scratch(f"base-{base.plain.digest.hex[:24]}")
+def is_unpacked(base: Base, store: Store) -> bool:
+    """Return whether the files of a base were written for its interpreter before."""
+    return store.record(TREES, _folder(base)) is not None
+
+
+def unpacked(base: Base, store: Store, entries: Iterable[Entry] | None = None) -> Path:
+    """Return where the files of a base are for its interpreter; writes them where they are not.
+
+    `entries` are its files, where these were read already. Raises LockstitchError as `root_files`.
+    """
+    root = store.scratch(_folder(base))
     with store.lock(root.name):
         if not store.has_whole_tree(root):
-            _unpack(base, store, root)
+            _unpack(root_files(base, store) if entries is None else entries, root)
             _start(base, root)
             store.remember_tree(root)
     return root
 
 
-def _unpack(base: Base, store: Store, root: Path) -> None:
-    """Write the files of the base below a folder of the store; its own links stay inside."""
+def _folder(base: Base) -> str:
+    return f"base-{base.plain.digest.hex[:24]}"
+
+
+def _unpack(entries: Iterable[Entry], root: Path) -> None:
+    """Write the files of a base below a folder of the store; its own links stay inside."""
     files.remove(root)
     root.mkdir(parents=True)
-    for entry in root_files(base, store):
+    for entry in entries:
         path = root / entry.path
         if entry.kind is Kind.FOLDER:
             path.mkdir(parents=True, exist_ok=True)

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, MutableMapping, Seque
 from functools import cache
 from typing import Final
 
+from lockstitch import threads
 from lockstitch.digest import Digest
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.image import licences
@@ -50,6 +51,7 @@ KINDS: Final = {
     tarfile.DIRTYPE: Kind.FOLDER,
     tarfile.SYMTYPE: Kind.SYMLINK,
 }
+_THREADS = 4  # that read packages
 # Folders that every release since bookworm has below /usr (usr-merge).
 _MERGED: Final = frozenset({"bin", "sbin", "lib", "lib32", "lib64", "libx32"})
 
@@ -167,9 +169,15 @@ def system_tree(
     copyrights: dict[str, Member] = {}  # files, and links to those of another package
     left_out: dict[str, tuple[str, ...]] = {}
     alternatives: list[scripts.Alternative] = []
-    for package in packages:
+
+    def read(package: DebianPackage) -> DebianArchive:
+        data = store.path(package.digest).read_bytes()
+        return read_archive(data, f"{package.name} {package.version}")
+
+    # What takes the time is xz, which other threads can work beside.
+    archives = threads.run(packages, read, parallel=_THREADS)
+    for package, archive in zip(packages, archives, strict=True):
         name = f"{package.name} {package.version}"
-        archive = read_archive(store.path(package.digest).read_bytes(), name)
         programs = package.name in whole
         tree.add_all(archive.members, name, certificates, programs=programs)
         status = f"var/lib/dpkg/status.d/{package.name}"

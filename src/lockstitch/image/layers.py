@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lockstitch import environ, memory
 from lockstitch.digest import Digest
@@ -52,6 +52,7 @@ class Job:
     image: ImageSpec
     interpreter: Interpreter | None = None
     compiles: bool = False  # whether an interpreter has yet to be got ready for it
+    unpacks: bool = False  # whether the files of its base are written for an interpreter too
     name: str = ""  # of what may be taken over from the layer that this one replaces
     files: tuple[FoundFile, ...] = ()  # below outputs, of all app layers
     project_wheel: ProjectWheel | None = None
@@ -184,6 +185,8 @@ def _entries(job: Job, store: Store, findings: _Findings) -> Iterable[Entry]:
             if not findings.root:
                 facts = findings.packages if kind == "system" else None
                 findings.root[:] = [*root_files(job.base.plain, store, facts)]
+            if job.unpacks:
+                bytecode.unpacked(job.base.plain, store, findings.root)
             part = (e for e in findings.root if _of_python(e, job.base) == (kind == "python"))
             return libraries.noted(part, store, job.plan.key)
         case "added":
@@ -316,8 +319,13 @@ def make_all(
     `interpreter` gets one ready for a job that compiles, while what needs none is made. Raises
     LockstitchError when a layer cannot be made, or when its process dies.
     """
+    made: dict[Digest, Future[Any]] = {}  # bases, whose packages are read by one process alone
 
     def ready(unit: tuple[Job, ...]) -> tuple[Job, ...]:
+        for job in unit:
+            if job.compiles and (base := made.get(job.base.plain.digest)):
+                while not base.done() and not bytecode.is_unpacked(job.base, Store(job.store)):
+                    concurrent.futures.wait([base], timeout=0.02)
         return tuple(replace(e, interpreter=interpreter(e)) if e.compiles else e for e in unit)
 
     units = _units(jobs)
@@ -340,7 +348,9 @@ def make_all(
             try:
                 for unit in map(ready, units):
                     with _interrupts_held():  # while children start, who take the mask over
-                        futures[pool.submit(_made_together, unit)] = unit
+                        future = pool.submit(_made_together, unit)
+                    futures[future] = unit
+                    made |= {job.base.plain.digest: future for job in unit if job.unpacks}
                 for future in concurrent.futures.as_completed(futures):
                     unit = futures[future]
                     for job, result in zip(unit, _results(future, unit), strict=True):
@@ -364,9 +374,12 @@ def _units(jobs: Sequence[Job]) -> list[tuple[Job, ...]]:
     The two layers of a base are one unit: its packages are read once.
     """
     units: dict[str, list[Job]] = {}
+    compiled = {job.base.plain.digest for job in jobs if job.compiles}
     for job in sorted(jobs, key=lambda job: (job.plan.kind != "system", job.plan.key)):
         is_root = job.plan.kind in {"system", "python"}
-        units.setdefault(job.base.plain.digest.hex if is_root else job.plan.key, []).append(job)
+        group = units.setdefault(job.base.plain.digest.hex if is_root else job.plan.key, [])
+        unpacks = is_root and not group and job.base.plain.digest in compiled
+        group.append(replace(job, unpacks=True) if unpacks else job)
     groups = map(tuple, units.values())
     return sorted(groups, key=lambda unit: (unit[0].compiles, -sum(map(_weight, unit))))
 

@@ -358,11 +358,11 @@ def test_the_compiler_of_a_base_starts_once_so_that_what_it_imports_is_kept_comp
     monkeypatch.setattr(bytecode, "runnable", lambda base, _: base)
     monkeypatch.setattr(process, "pipe", pipe)
     for _ in range(2):
-        root = bytecode._unpacked(base, store)
+        root = bytecode.unpacked(base, store)
         assert (root / "json.pyc").exists()
     assert len(started) == 1  # what it left behind is part of what is known of the folder
     assert "-B" not in started[0]
     monkeypatch.setattr(bytecode, "runnable", lambda *_: None)  # another processor's
     (root / "json.pyc").unlink()
-    bytecode._unpacked(base, store)
+    bytecode.unpacked(base, store)
     assert len(started) == 1

@@ -23,8 +23,9 @@ from support.zips import FILENAME, INFO, SITE, File, metadata, wheel, zipped
 from lockstitch.digest import of_bytes
 from lockstitch.errors import LockstitchError
 from lockstitch.files import FoundFile, walk
-from lockstitch.image import layers
+from lockstitch.image import bytecode, layers
 from lockstitch.image.bases import root_files
+from lockstitch.image.bytecode import Interpreter
 from lockstitch.image.layers import Damaged, Job, LayerResult, make, make_all
 from lockstitch.image.plan import LayerPlan
 from lockstitch.image.project_wheel import ProjectWheel
@@ -266,6 +267,29 @@ def test_the_packages_of_a_base_are_read_once_for_both_of_its_layers(
     assert len(times) == 1
     assert together["system"] == apart["system"]
     assert together["python"] == apart["python"]
+
+
+@pytest.mark.parametrize("cores", [1, 2])
+def test_who_reads_the_packages_of_a_base_writes_them_for_its_interpreter(
+    cores: int, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of(monkeypatch, limit=16384, free=8192, cores=cores)
+    seen: list[bool] = []
+
+    def interpreter(one: Job) -> Interpreter:
+        seen.append(bytecode.is_unpacked(one.base, store))
+        message = "none is needed here"
+        raise LockstitchError(message)
+
+    wheels = dataclasses.replace(job(store, "wheels", locked(store, wheel(CODE))), compiles=True)
+    jobs = [wheels, job(store, "python"), job(store, "system")]
+    with pytest.raises(LockstitchError, match="none is needed here"):
+        list(make_all(jobs, Counted(), interpreter))
+    assert seen == [True]
+    root = bytecode.unpacked(wheels.base, store, iter(()))  # as it is there
+    assert {entry.path for entry in root_files(wheels.base, store) if entry.size} == {
+        path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()
+    }
 
 
 def test_the_error_of_a_process_arrives_whole(store: Store) -> None:
