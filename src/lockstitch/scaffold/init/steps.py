@@ -148,7 +148,11 @@ def _writes(contents: Contents, name: str) -> bool:
 def _is_ready(known: Found, contents: Contents) -> bool:
     """Return whether a program can run: what it reads is there, or made by the steps before it."""
     reads = [n for n in contents.absent if not _makes(contents, n) and not _fills(contents, n)]
-    lacking = [n for n in reads if not known.repo.exists(n) and not known.repo.is_folder(n)]
+    lacking = [
+        n
+        for n in reads
+        if not (known.repo.exists(n) or known.repo.is_folder(n) or _pointer(known, n))
+    ]
     return not lacking and not contents.program.asks
 
 
@@ -246,10 +250,16 @@ def _joined(contents: Contents, chain: Sequence[Contents]) -> Contents:
     every = [contents, *chain]
     joined = replace(
         contents,
-        program=replace(contents.program, before=tuple(contents.program for contents in chain)),
+        program=replace(
+            contents.program,
+            before=tuple(step.program for step in chain),
+            makes=tuple(name for job in every for name in job.program.makes),
+        ),
         include=without_parts(glob for job in every for glob in job.include),
         outputs=tops([folder for job in every for folder in job.outputs]),
         env={name: value for job in reversed(every) for name, value in job.env.items()},
+        written=[path for job in every for path in job.written],
+        ends=frozenset().union(*(job.ends for job in every)),
         reasons=[*contents.reasons, *(r for s in chain for r in (s.program.reason, *s.reasons))],
         left_out=[*contents.left_out, *(text for contents in chain for text in contents.left_out)],
         notes=[*contents.notes],
