@@ -413,17 +413,11 @@ def _metrics(root: Path, names: Sequence[str]) -> Iterator[tuple[str, float]]:
     for name in names:
         if name.rpartition("/")[2] == "metrics.json":
             try:
-                yield from _numbers(json.loads(files.read_text(root / name)), "")
+                for path, value in record.flat(json.loads(files.read_text(root / name))):
+                    if isinstance(value, int | float) and not isinstance(value, bool):
+                        yield path, float(value)
             except (ValueError, RecursionError):
                 continue
-
-
-def _numbers(value: object, path: str) -> Iterator[tuple[str, float]]:
-    if isinstance(value, dict):
-        for key, item in value.items():
-            yield from _numbers(item, f"{path}.{key}" if path else str(key))
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        yield path, float(value)
 
 
 def _compared(trained: Trained, first: Run, other: Run) -> Trained:

@@ -80,7 +80,7 @@ class RunRecord:
     def environment(self) -> Fingerprint:
         """Return the fingerprint, with the files that the run read and what it gave."""
         inputs = {path: str(digest) for path, digest in self.inputs.items()}
-        results = {f"metric {name}": value for name, value in _flat(self.metrics, "")}
+        results = {f"metric {name}": json.dumps(value) for name, value in flat(self.metrics)}
         results |= {f"output {path}": str(digest) for path, digest in self.outputs.items()}
         return replace(
             self.fingerprint,
@@ -103,13 +103,13 @@ class RunRecord:
         return self._hashed() | later | ranks | {"mlflow_runs": sorted(self.runs)}
 
 
-def _flat(value: object, path: str) -> Iterator[tuple[str, str]]:
-    """Yield the plain values of JSON by their paths."""
+def flat(value: object, path: str = "") -> Iterator[tuple[str, object]]:
+    """Yield the plain values of JSON by their paths, without lists."""
     if isinstance(value, dict):
         for key, item in value.items():
-            yield from _flat(item, f"{path}.{key}" if path else str(key))
+            yield from flat(item, f"{path}.{key}" if path else str(key))
     elif not isinstance(value, list):
-        yield path, json.dumps(value)
+        yield path, value
 
 
 def write(record: RunRecord, path: Path) -> None:
