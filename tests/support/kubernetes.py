@@ -19,7 +19,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from support.server import free_port
+from lockstitch.net.transport import free_port
 
 __all__ = ["Kubernetes", "is_here", "running"]
 

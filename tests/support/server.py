@@ -3,14 +3,13 @@
 import base64
 import dataclasses
 import http.server
-import socket
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
 from socketserver import BaseServer
 
-__all__ = ["Asked", "Reply", "Server", "answering", "basic", "free_port", "serve"]
+__all__ = ["Asked", "Reply", "Server", "answering", "basic", "serve"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,11 +190,3 @@ def answering(running: BaseServer, free: threading.Event) -> Iterator[None]:
         free.set()
         running.shutdown()
         thread.join()
-
-
-def free_port() -> int:
-    """Return a port of this machine that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        number: int = probe.getsockname()[1]
-        return number

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from support.server import free_port
+from lockstitch.net.transport import free_port
 
 __all__ = ["Slurm", "is_here", "running"]
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.server import free_port
 
 from lockstitch import ranks
+from lockstitch.net.transport import free_port
 
 FILE = Path(ranks.__file__)
 STARTED = ["python", "-c", "import os; print('rank', os.environ['RANK'], 'works')"]

@@ -449,3 +449,12 @@ def no_answer(url: str, reason: str) -> tuple[str, str]:
         f"`{host}` did not answer through the proxy of {setting}: {reason}",
         f"correct {name}, or unset it, then run the same command again",
     )
+
+
+def free_port() -> int:
+    """Return a port of this machine that nothing listens on."""
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from lockstitch import clock, environ, process
 from lockstitch.errors import LockstitchError
 from lockstitch.net.download import ask
+from lockstitch.net.transport import free_port
 from lockstitch.python.model import ImageSpec, Project
 from lockstitch.run.programs import here
 
@@ -20,7 +20,7 @@ _PATIENCE = 30.0  # seconds until a server that does not answer is given up
 @contextlib.contextmanager
 def running(project: Project, image: ImageSpec, log: Path) -> Iterator[str]:
     """Yield the address of the image's command, run from the project's environment."""
-    port = _free_port()
+    port = free_port()
     words = [str(port) if word == str(image.port) else word for word in image.command]
     programs = project.root / ".venv" / ("Scripts" if os.name == "nt" else "bin")
     path = process.find(str(programs / words[0]), hint="uv sync --locked")
@@ -37,12 +37,6 @@ def running(project: Project, image: ImageSpec, log: Path) -> Iterator[str]:
         yield address
     finally:
         process.stop(server, patience=10)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _wait(server: process.Running, address: str, log: Path) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from lockstitch import clock, environ, process
 from lockstitch.errors import LockstitchError
 from lockstitch.net.download import ask
+from lockstitch.net.transport import free_port
 from lockstitch.oci.model import Config
 from lockstitch.python.model import BESIDE, ImageSpec
 from lockstitch.repository.code.applications import code_of
@@ -97,7 +98,7 @@ def start(trial: Trial) -> Verdict:
     takes no other one.
     """
     if trial.spec.port and _listens(trial.spec.port):
-        other = _elsewhere(trial, _free())
+        other = _elsewhere(trial, free_port())
         verdict = start(other)
         named = (other.config.command, other.arguments) != (trial.config.command, trial.arguments)
         if not verdict.is_good and not named:
@@ -361,14 +362,6 @@ def _lines(path: Path) -> list[str]:
         return path.read_text(errors="replace").splitlines()
     except OSError:
         return []
-
-
-def _free() -> int:
-    """Return a port on which nothing listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _elsewhere(trial: Trial, port: int) -> Trial:

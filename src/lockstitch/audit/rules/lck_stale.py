@@ -17,6 +17,7 @@ from lockstitch.repository.packaging import stale
 from lockstitch.repository.packaging.declared import beside, folder_of
 from lockstitch.repository.packaging.files import lock_files
 from lockstitch.store import Store, default_root
+from lockstitch.table import first_of
 
 _REASON = regex(r"existing lockfile due to (?P<why>.+)")
 _BROKEN = regex(r"error: Failed to parse `uv\.lock`\n\s*(?:cause|Caused by): (?P<why>.+)")
@@ -72,7 +73,7 @@ class LCK002(Rule):
             return
         wrong = list(stale.compiled(text, lock))
         if wrong:
-            message = f"`{lock.path}` does not fit `{path}`: {_joined(wrong)}"
+            message = f"`{lock.path}` does not fit `{path}`: {first_of(wrong, _SHOWN)}"
             by_uv = "uv pip compile" in "\n".join(repo.lines(lock.path)[:5])
             hint = f"{'uv pip compile' if by_uv else 'pip-compile'} {path} -o {lock.path}"
             yield self.finding(lock.path, 1, message, hint=hint)
@@ -97,7 +98,7 @@ class LCK002(Rule):
                 continue
             wrong = list(stale.uv_differences(document, lock, where))
             if wrong:
-                message = f"`{lock.path}` does not fit `{path}`: {_joined(wrong)}"
+                message = f"`{lock.path}` does not fit `{path}`: {first_of(wrong, _SHOWN)}"
                 yield self.finding(lock.path, 1, message, hint="uv lock")
                 return
             static = static and not stale.dynamic(document)
@@ -175,11 +176,6 @@ def _key(repo: Repository, lock: Graph, folder: str) -> str:
         if name.startswith("UV_") and not name.endswith(("_PASSWORD", "_TOKEN")):
             parts.append(f"{name}={value}")
     return of_bytes("\0".join(parts).encode("utf-8", "surrogateescape")).hex
-
-
-def _joined(wrong: list[str]) -> str:
-    more = f", and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
-    return ", ".join(wrong[:_SHOWN]) + more
 
 
 def _workspace(repo: Repository, folder: str) -> str | None:

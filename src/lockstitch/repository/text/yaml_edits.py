@@ -39,23 +39,17 @@ def put(where: Path, value: object) -> Change:
     return change
 
 
-def _texts(value: object) -> object:
+def _texts(value: object, meant: Callable[[str], str] = str) -> object:
     """Return a value as the document is compared: texts, lists and dictionaries."""
     if isinstance(value, dict):
-        return {key: _texts(item) for key, item in value.items()}
-    return [_texts(item) for item in value] if isinstance(value, list) else str(value)
+        return {key: _texts(item, meant) for key, item in value.items()}
+    return [_texts(v, meant) for v in value] if isinstance(value, list) else meant(str(value))
 
 
 def leaves_equal(text: str, edits: Iterable[Edit], meant: Callable[[str], str]) -> bool:
     """Return whether a text with edits has the same texts as before, each by what is meant."""
-
-    def leaves(node: Any) -> Any:
-        if isinstance(node, dict):
-            return {key: leaves(item) for key, item in node.items()}
-        return [leaves(item) for item in node] if isinstance(node, list) else meant(str(node))
-
     before, after = _plain(text), _plain(applied(text, edits))
-    return before is not None and after is not None and bool(leaves(before) == leaves(after))
+    return None not in (before, after) and _texts(before, meant) == _texts(after, meant)
 
 
 def _plain(text: str) -> Any:
