@@ -51,7 +51,7 @@ KINDS: Final = {
     tarfile.DIRTYPE: Kind.FOLDER,
     tarfile.SYMTYPE: Kind.SYMLINK,
 }
-_THREADS = 4  # that read packages
+_THREADS = 2  # that read packages; each takes some 20 MiB
 # Folders that every release since bookworm has below /usr (usr-merge).
 _MERGED: Final = frozenset({"bin", "sbin", "lib", "lib32", "lib64", "libx32"})
 
