@@ -156,20 +156,6 @@ def paths_of(code: Code) -> list[PathUse]:
     return Opened({code.path: code}).paths_of(code.path)
 
 
-def _keys(node: ast.expr) -> list[str]:
-    """Return the keys by which an expression takes something: `["b", "c"]` of `a["b"].c`."""
-    match node:
-        case ast.Subscript(value=inner, slice=ast.Constant(value=str(key))):
-            return [*_keys(inner), key]
-        case ast.Attribute(value=inner, attr=key):
-            return [*_keys(inner), key]
-        case ast.Call(
-            func=ast.Attribute(value=inner, attr="get"), args=[ast.Constant(value=str(key)), *_]
-        ):
-            return [*_keys(inner), key]
-    return []
-
-
 def values_of(text: str) -> Iterator[tuple[int, str]]:
     """Yield the words of a settings file (YAML, JSON, TOML, INI) that may be paths, with lines."""
     for number, line in enumerate(text.splitlines(), 1):
@@ -344,11 +330,26 @@ class _Reader:
                 return self._call_value(node, again)
         return None
 
+    def _keys(self, node: ast.expr | None, depth: int = 0) -> list[str]:
+        """Return the keys by which an expression takes something: `["b", "c"]` of `a["b"].c`."""
+        match node:
+            case ast.Subscript(value=inner, slice=ast.Constant(value=str(key))):
+                return [*self._keys(inner, depth), key]
+            case ast.Attribute(value=inner, attr=key):
+                return [*self._keys(inner, depth), key]
+            case ast.Call(
+                func=ast.Attribute(value=inner, attr="get"), args=[ast.Constant(value=str(key)), *_]
+            ):
+                return [*self._keys(inner, depth), key]
+            case ast.Name() if node.id in self._values and depth < _DEEPEST:  # `part = all["part"]`
+                return self._keys(self._nearest(node), depth + 1)
+        return []
+
     def _item(self, node: ast.Subscript, key: str) -> str | None:
         """Return what a variable or the settings have under a key."""
         if _last(node.value) == "environ":
             return self._others.variables.get(key)
-        return self._others.setting(_keys(node))
+        return self._others.setting(self._keys(node))
 
     def _named(self, node: ast.Name | ast.Attribute, depth: int) -> str | None:
         """Return the value of a name or attribute, here or in the file that defines it."""
@@ -364,7 +365,7 @@ class _Reader:
         if path is None and node.attr in self._attributes:
             return self.value(self._attributes[node.attr], depth + 1)
         if path is None and _KEPT.search(node.attr):
-            return self._others.setting(_keys(node))
+            return self._others.setting(self._keys(node))
         return path
 
     def _imported(self, dotted: str, depth: int) -> str | None:
@@ -389,6 +390,14 @@ class _Reader:
             names = [parameter.arg for parameter in (*node.args.posonlyargs, *node.args.args)]
             names = names[1:] if names[:1] in (["self"], ["cls"]) else names
             names += [kwonlyarg.arg for kwonlyarg in node.args.kwonlyargs]
+            whose = {name: name for name in names} | {
+                loop.target.id: loop.iter.id  # `for folder in folders:`
+                for loop in ast.walk(node)
+                if isinstance(loop, ast.For)
+                and isinstance(loop.target, ast.Name)
+                and isinstance(loop.iter, ast.Name)
+                and loop.iter.id in names
+            }
             for inner in ast.walk(node):
                 if not isinstance(inner, ast.Call):
                     continue
@@ -396,8 +405,9 @@ class _Reader:
                     bare = argument
                     while isinstance(bare, ast.Call) and bare.args and _last(bare.func) in _SAME:
                         bare = bare.args[0]
-                    if isinstance(bare, ast.Name) and bare.id in names:
-                        yield node.name, kind, names.index(bare.id), bare.id
+                    if isinstance(bare, ast.Name) and bare.id in whose:
+                        name = whose[bare.id]
+                        yield node.name, kind, names.index(name), name
                     elif kind in {"writes", "fills"}:
                         used = {n.id for n in ast.walk(argument) if isinstance(n, ast.Name)}
                         for name in sorted(used & {*names}):
@@ -433,7 +443,7 @@ class _Reader:
             last = node.args[1] if len(node.args) > 1 else keyword
             if node.args and (known := self._others.variables.get(_literal(node.args[0]))):
                 return known
-            if name == "get" and (kept := self._others.setting(_keys(node))):
+            if name == "get" and (kept := self._others.setting(self._keys(node))):
                 return kept
             if name in {"Field", "Option", "Argument"}:
                 last = keyword or (node.args[0] if node.args else None)
@@ -499,7 +509,9 @@ class _Reader:
         own = {(kind, n, arg) for kind, _, n, arg in self._others.given(_last(node.func))}
         for kind, place, keyword in sorted(own):
             argument = _at(node, keyword) or _at(node, place)
-            if argument is not None:
+            if isinstance(argument, ast.List | ast.Tuple):
+                yield from ((kind, element) for element in argument.elts)
+            elif argument is not None:
                 yield kind, argument
 
     def _arguments(self, node: ast.Call) -> Iterator[tuple[str, ast.expr]]:

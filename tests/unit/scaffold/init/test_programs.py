@@ -465,6 +465,23 @@ def test_paths_are_followed_through_the_keys_of_settings(tmp_path: Path) -> None
     assert not [note for note in notes if note.startswith("left out")]
 
 
+def test_a_part_of_the_settings_may_have_a_name_of_its_own(tmp_path: Path) -> None:
+    """Every stage of a template has its `root_dir`."""
+    texts = {
+        "config/config.yaml": "load:\n  root_dir: art/load\nfit:\n  root_dir: art/fit\n",
+        "folders.py": "import os\ndef make(folders):\n    for path in folders:\n"
+        "        os.makedirs(path, exist_ok=True)\n",
+        "train.py": "import yaml\nfrom box import ConfigBox\nfrom folders import make\n"
+        "class Manager:\n    def __init__(self):\n"
+        "        self.config = ConfigBox(yaml.safe_load(open('config/config.yaml')))\n"
+        "    def fit(self):\n        config = self.config.fit\n"
+        "        make([config.root_dir])\n"
+        "if __name__ == '__main__':\n    Manager().fit()\n",
+    }
+    images, _ = planned(tmp_path, texts)
+    assert images["train"]["outputs"] == ["art/fit"]
+
+
 def test_data_that_settings_name_and_code_reads_is_said_to_be_missing(tmp_path: Path) -> None:
     texts = {
         "params.yaml": "data:\n  clean: d/clean.csv\n",
