@@ -261,3 +261,14 @@ def test_the_last_words_of_a_program_that_gave_up(output: str, files: list[str])
 )
 def test_the_last_words_of_a_program_that_did_its_work(output: str) -> None:
     assert gives_up(output) == ""
+
+
+def test_a_page_without_its_secrets_lacks_the_variable_that_it_reads() -> None:
+    told = "streamlit.errors.StreamlitAPIException: `set_page_config()` can only be called once\n"
+    (lack,) = lacks(told, [["API_URL"]])
+    assert (lack.kind, lack.name) == ("variable", "API_URL")
+
+
+def test_each_variable_that_an_error_names_is_named() -> None:
+    told = "RuntimeError: MODEL_REPO and/or MODEL_FILE not set\n"
+    assert [lack.name for lack in lacks(told)] == ["MODEL_REPO", "MODEL_FILE"]
