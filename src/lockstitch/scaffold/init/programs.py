@@ -307,48 +307,48 @@ class _Finder:
         library = standard_library(tree.python[1], sys.stdlib_module_names)
         # `extensions/sqlalchemy.py` is no module that `import sqlalchemy` wants.
         self._own = tops - library - known_modules().keys() - {"__init__", "__main__"}
-        declared = {name for each in self._declared for name in modules_named(each)}
+        declared = {name for line in self._declared for name in modules_named(line)}
         self._foreign = library | declared
 
     def programs(self) -> list[Program]:
         """Return the programs, each image's name once, sorted by what they are for."""
-        found: dict[str, Program] = {}
+        chosen: dict[str, Program] = {}
         images = [*commands.images(self._repo)]
         for image in images or commands.processes(self._repo):
             program = self._of_dockerfile(image)
             if program is not None:
-                name = self._free(program, found)
+                name = self._free(program, chosen)
                 if name:
-                    found[name] = replace(program, image=name)
-        served = any(p.port for p in found.values())
+                    chosen[name] = replace(program, image=name)
+        served = any(p.port for p in chosen.values())
         if served:
-            self._without_image({p.path for p in found.values()})
-        trained = any(self._is_training(p) for p in found.values())
+            self._without_image({p.path for p in chosen.values()})
+        trained = any(self._is_training(p) for p in chosen.values())
         if not served:
             for program in self._servers():
-                name = self._free(program, found)
+                name = self._free(program, chosen)
                 if name:
-                    found[name] = replace(program, image=name)
+                    chosen[name] = replace(program, image=name)
         scripts = [*self._scripts()] or [*self._scripts(of_any_name=True)]
-        started = {p.path for p in found.values()}
+        started = {p.path for p in chosen.values()}
         trainers = [
             p
             for p in scripts
             if p.image == _TRAIN
             and p.path not in started
-            and not (found and {*p.path.split("/")[:-1]} & _SHOWS)
+            and not (chosen and {*p.path.split("/")[:-1]} & _SHOWS)
         ]
-        if trainers and not trained and _TRAIN not in found:
-            found[_TRAIN] = self._starter(trainers[0], scripts)
-            scripts = [p for p in scripts if p.path != found[_TRAIN].path]
-        if not found:
-            found.update((each.image, each) for each in [*self._console()][:1])
-        if not found and scripts:
+        if trainers and not trained and _TRAIN not in chosen:
+            chosen[_TRAIN] = self._starter(trainers[0], scripts)
+            scripts = [p for p in scripts if p.path != chosen[_TRAIN].path]
+        if not chosen:
+            chosen.update((program.image, program) for program in [*self._console()][:1])
+        if not chosen and scripts:
             first = self._likeliest(scripts)
-            found[first.image] = first
-        used = {p.path for p in found.values()}
+            chosen[first.image] = first
+        used = {p.path for p in chosen.values()}
         self.others = [p for p in scripts if p.path not in used]
-        return [found[name] for name in sorted(found, key=lambda n: (n != _TRAIN, n))]
+        return [chosen[name] for name in sorted(chosen, key=lambda n: (n != _TRAIN, n))]
 
     def notebooks(self, names: Sequence[str]) -> tuple[list[Program], list[Program]]:
         """Return the notebook that an image runs, the likeliest, and the others.
@@ -357,17 +357,17 @@ class _Finder:
         that is given parameters.
         """
         told: dict[str, NamedCommand] = {}
-        for each in self._hints:
-            paths = (posixpath.normpath(posixpath.join(each.folder, word)) for word in each.words)
+        for named in self._hints:
+            paths = (posixpath.normpath(posixpath.join(named.folder, word)) for word in named.words)
             for path in [path for path in paths if path in names][:1]:
-                told.setdefault(path, each)
+                told.setdefault(path, named)
 
         def rank(name: str) -> tuple[bool, int, str]:
             stem = posixpath.basename(name).removesuffix(".ipynb").lower()
             words = re.sub(r"^\d+[\s._-]*|[\s._-]*\d*$", "", re.sub(r"[\s.-]+", "_", stem))
             return name not in told, _place_of(words), name
 
-        found = []
+        books = []
         for name in sorted(names, key=rank):
             base = posixpath.basename(name)
             hint = told.get(name)
@@ -381,7 +381,7 @@ class _Finder:
                 words = ("papermill", base, "/tmp/out.ipynb", "--log-output", *options)  # noqa: S108 -- in a container
                 needs = {"papermill": "papermill", "ipykernel": "ipykernel"}
                 reason = f"{name}:1: a notebook; its parameters are of {hint.source}"
-            found.append(
+            books.append(
                 Program(
                     image="notebook",
                     kind="notebook",
@@ -393,12 +393,12 @@ class _Finder:
                     workdir=posixpath.dirname(name),
                 )
             )
-        return found[:1], found[1:]
+        return books[:1], books[1:]
 
     def _starter(self, trainer: Program, scripts: Sequence[Program]) -> Program:
         """Return the script that is said to be started and that imports a training, or that."""
         said_to_start = {
-            p.path for p in scripts if any(self._points(each, p.path) for each in self._hints)
+            p.path for p in scripts if any(self._points(hint, p.path) for hint in self._hints)
         }
         tail = f".{_module(trainer.path).rpartition('.')[2]}."
         starters = (
@@ -413,9 +413,9 @@ class _Finder:
         """Return the first script, or one that fits a model where no name says which is meant."""
         stem = posixpath.basename(scripts[0].path).removesuffix(".py").lower()
         if not any(pattern.fullmatch(stem) for pattern, _ in _SCRIPTS[:5]):
-            for each in scripts:
-                if _fits(self._codes[each.path]) and not self._is_part(each.path):
-                    return replace(each, image=_TRAIN)
+            for script in scripts:
+                if _fits(self._codes[script.path]) and not self._is_part(script.path):
+                    return replace(script, image=_TRAIN)
         return replace(scripts[0], image="app")
 
     def _without_image(self, used: set[str]) -> None:
@@ -448,29 +448,29 @@ class _Finder:
     def _is_training(self, program: Program) -> bool:
         return "train" in program.image or "train" in posixpath.basename(program.path)
 
-    def _free(self, program: Program, found: Mapping[str, Program]) -> str:
+    def _free(self, program: Program, taken: Mapping[str, Program]) -> str:
         """Return a name for a program's image that is not taken, empty for one that is there."""
-        for each in found.values():
-            if each.command == program.command or _differs_by_options(each, program):
+        for other in taken.values():
+            if other.command == program.command or _differs_by_options(other, program):
                 return ""
         base = program.image
         candidates = [base, f"{base}-{program.kind}", *(f"{base}-{n}" for n in range(2, 9))]
-        return next((name for name in candidates if name not in found), "")
+        return next((name for name in candidates if name not in taken), "")
 
     # --- a Dockerfile's own
 
-    def _of_dockerfile(self, each: NamedCommand) -> Program | None:
-        words, env = list(each.words), dict(each.env)
+    def _of_dockerfile(self, hint: NamedCommand) -> Program | None:
+        words, env = list(hint.words), dict(hint.env)
         if not words:
-            command = " ".join(each.label.split())
-            self.notes.append(f"`{each.source}` starts `{command:.80}`: without an image")
+            command = " ".join(hint.label.split())
+            self.notes.append(f"`{hint.source}` starts `{command:.80}`: without an image")
             return None
         if any("$" in word for word in words):
             self.notes.append(
-                f"`{each.source}`: its command has a variable that nobody sets: left out"
+                f"`{hint.source}`: its command has a variable that nobody sets: left out"
             )
             return None
-        root = each.folder
+        root = hint.folder
         words = self._from(root, words)
         if words[:2] == ["python", "-m"] and words[2:3] and words[2] in _STARTED:
             words = words[2:]
@@ -480,7 +480,7 @@ class _Finder:
         path = self._file_of(words, env, root)
         if entry is not None and not path:
             self.notes.append(
-                f"`{each.source}` starts `{' '.join(words)}`, which is no code of this folder"
+                f"`{hint.source}` starts `{' '.join(words)}`, which is no code of this folder"
             )
             return None
         kind = self._kind_of(path) if path else "said"
@@ -489,37 +489,37 @@ class _Finder:
             kind = "django"
             words += [w for w in (f"{_HOST}:8000",) if words[-1] == "runserver"]
             words += [w for w in ("--noreload",) if "runserver" in words and w not in words]
-        words = self._bound(words, each.port)
+        words = self._bound(words, hint.port)
         application = self._application(path) if path else None
         is_alone = words[:1] == ["python"] and len(words) == 2
         if application and is_alone and application.by in {"asgi", "wsgi"}:
-            served = self._reached_by_others(each, application)
+            served = self._reached_by_others(hint, application)
             if served:
                 return served
-        serves = each.serves or kind not in {"script", "said", "celery"}
-        port = (each.port or _port(words, kind, application)) if serves else 0
-        above = self._above(port, each.source)
+        serves = hint.serves or kind not in {"script", "said", "celery"}
+        port = (hint.port or _port(words, kind, application)) if serves else 0
+        above = self._above(port, hint.source)
         words = [re.sub(rf"(^|:|=){port}$", rf"\g<1>{above}", w) for w in words] if port else words
         port = above
-        health = each.health or (self._health_of(application) if application and port else "")
+        health = hint.health or (self._health_of(application) if application and port else "")
         health = health or (self._default_health(kind) if port else "")
         for name, value in _ENV.get(kind, {}).items():
             env.setdefault(name, value)
         env = self._better_root(words, env, root)
-        named = each.label or ("serve" if port else "train" if "train" in path else "app")
+        named = hint.label or ("serve" if port else "train" if "train" in path else "app")
         return Program(
             image=named,
             kind=kind,
             path=path,
             command=tuple(words),
-            reason=f"{each.source}: what its image starts",
+            reason=f"{hint.source}: what its image starts",
             env=env,
-            given=each.given,
+            given=hint.given,
             port=port,
             health=health if port else "",
             needs=_needed(words[2] if words[1:2] == ["-m"] else words[0], kind),
-            include=each.include,
-            outputs=each.outputs,
+            include=hint.include,
+            outputs=hint.outputs,
             workdir=root,
             before=tuple(
                 Program(
@@ -527,11 +527,11 @@ class _Finder:
                     kind="script",
                     path=first,
                     command=step,
-                    reason=f"{each.source}: what its image starts first",
+                    reason=f"{hint.source}: what its image starts first",
                     env=env,
                     workdir=root,
                 )
-                for words in each.before
+                for words in hint.before
                 for step in [tuple(self._from(root, words))]
                 if (first := self._migrations(step) or self._file_of(step, env, root))
                 and (django or first != path)
@@ -556,24 +556,24 @@ class _Finder:
 
     def _django_of(self, path: str, words: Sequence[str]) -> Program | None:
         """Return the program of the Django project that a command serves, or None."""
-        found = next(self._django(), None)
-        folder = posixpath.dirname(found.path) if found else ""
-        is_run = found is not None and path == found.path and "runserver" in words
+        django = next(self._django(), None)
+        folder = posixpath.dirname(django.path) if django else ""
+        is_run = django is not None and path == django.path and "runserver" in words
         is_server = posixpath.basename(path) in {"wsgi.py", "asgi.py"} and path.startswith(folder)
-        return found if is_run or is_server else None
+        return django if is_run or is_server else None
 
-    def _reached_by_others(self, said: NamedCommand, application: Application) -> Program | None:
+    def _reached_by_others(self, hint: NamedCommand, application: Application) -> Program | None:
         """Return the program of a server whose file runs it for its own machine, or not at all."""
         own = is_local(self._codes[application.path], application)
         if own is False:
             return None
-        program = self._served(application, said.label or _SERVE)
+        program = self._served(application, hint.label or _SERVE)
         why = "listens on 127.0.0.1, where nobody else reaches it" if own else "starts no server"
         self.notes.append(
-            f"`{said.source}` runs `{application.path}`, which {why}: "
+            f"`{hint.source}` runs `{application.path}`, which {why}: "
             f"`{' '.join(program.command)}` in its place"
         )
-        return replace(program, include=said.include, env={**said.env, **program.env})
+        return replace(program, include=hint.include, env={**hint.env, **program.env})
 
     def _bound(self, words: list[str], port: int) -> list[str]:
         """Return the words of a server with an address that others reach."""
@@ -638,11 +638,11 @@ class _Finder:
     def _servers(self) -> Iterator[Program]:
         """Yield a program for each server or worker, the most likely first."""
         yield from self._django()
-        found = [*self._applications]
+        every = [*self._applications]
         by_kind: dict[str, list[Application]] = {}
-        for each in found:
-            if each.kind != "script":
-                by_kind.setdefault(each.kind, []).append(each)
+        for app in every:
+            if app.kind != "script":
+                by_kind.setdefault(app.kind, []).append(app)
         asgi = [e for kind, es in by_kind.items() for e in es if e.by in _APIS]
         shown = [e for kind, es in by_kind.items() for e in es if e.by not in _APIS]
         if "gradio" in by_kind and any(e.by == "asgi" for e in asgi):
@@ -660,17 +660,17 @@ class _Finder:
         if rest:
             self.notes.append(f"other applications, without an image: {', '.join(rest[:5])}")
         folders = [_named_by_folder(e.path) for e in chosen[:apis]]
-        for each in sorted(chosen, key=lambda e: (e.by not in _APIS, chosen.index(e), e.kind)):
-            if each.by in _APIS:
-                named = _named_by_folder(each.path)
+        for best in sorted(chosen, key=lambda e: (e.by not in _APIS, chosen.index(e), e.kind)):
+            if best.by in _APIS:
+                named = _named_by_folder(best.path)
                 if folders.count(named) > 1:  # several of one folder: by the last one of each
-                    named = _named_by_folder(posixpath.join(*each.path.split("/")[-2:]))
+                    named = _named_by_folder(posixpath.join(*best.path.split("/")[-2:]))
                 named = named if apis > 1 else _SERVE
             else:
-                named = {"celery": "worker"}.get(each.kind) or (
-                    each.kind if len(chosen) > 1 else _SERVE
+                named = {"celery": "worker"}.get(best.kind) or (
+                    best.kind if len(chosen) > 1 else _SERVE
                 )
-            yield self._served(each, named)
+            yield self._served(best, named)
 
     def _apart(self, ordered: Sequence[Application]) -> list[Application]:
         """Return the applications that are programs of their own, the likeliest first.
@@ -698,18 +698,18 @@ class _Finder:
         return tuple(self._found_applications())
 
     def _found_applications(self) -> Iterator[Application]:
-        made: dict[str, str] = {}
+        kinds: dict[str, str] = {}
         first = {name: applications(code) for name, code in self._codes.items()}
-        for name, found in first.items():
-            for each in found:
-                if each.factory:
+        for name, several in first.items():
+            for app in several:
+                if app.factory:
                     for root in ("", *self._roots()):
                         if not root or name.startswith(f"{root}/"):
                             module = _module(name.removeprefix(f"{root}/") if root else name)
-                            made[f"{module}.{each.name}"] = each.kind
+                            kinds[f"{module}.{app.name}"] = app.kind
                             package = module.rpartition(".")[2] == "__init__"
-                            made |= (
-                                {f"{module.removesuffix('.__init__')}.{each.name}": each.kind}
+                            kinds |= (
+                                {f"{module.removesuffix('.__init__')}.{app.name}": app.kind}
                                 if package
                                 else {}
                             )
@@ -721,95 +721,95 @@ class _Finder:
             # A factory of a package beside this file: `from . import create_app`.
             relative = {
                 f"{'.' * dots}{key.rpartition('.')[2]}": kind
-                for key, kind in made.items()
+                for key, kind in kinds.items()
                 for dots in (1, 2)
                 if code.relative
             }
-            yield from applications(code, {**made, **relative}, self._fields)
+            yield from applications(code, {**kinds, **relative}, self._fields)
 
-    def _rank(self, each: Application) -> tuple[object, ...]:
+    def _rank(self, app: Application) -> tuple[object, ...]:
         """Return how likely an application is meant, the least being the best."""
-        stem = posixpath.basename(each.path).removesuffix(".py").lower()
-        names = _PAGES if each.kind in {"streamlit", "gradio", "chainlit", "panel"} else _FIRST
-        parts = each.path.split("/")[:-1]
+        stem = posixpath.basename(app.path).removesuffix(".py").lower()
+        names = _PAGES if app.kind in {"streamlit", "gradio", "chainlit", "panel"} else _FIRST
+        parts = app.path.split("/")[:-1]
         is_page = "pages" in parts
-        hint = any(self._points(s, each.path) for s in self._hints)
+        hint = any(self._points(s, app.path) for s in self._hints)
         place = names.index(stem) if stem in names else len(names)
-        named = each.name in {"app", "application", "api", ""}
-        return (is_page, not hint, each.factory, place, len(parts), not named, each.path)
+        named = app.name in {"app", "application", "api", ""}
+        return (is_page, not hint, app.factory, place, len(parts), not named, app.path)
 
-    def _points(self, each: NamedCommand, path: str) -> bool:
-        env = {"PYTHONPATH": f"/app/{each.folder}"} if each.folder else {}
-        return self._file_of(each.words, env) == path or any(
-            posixpath.join(each.folder, word) == path for word in each.words
+    def _points(self, hint: NamedCommand, path: str) -> bool:
+        env = {"PYTHONPATH": f"/app/{hint.folder}"} if hint.folder else {}
+        return self._file_of(hint.words, env) == path or any(
+            posixpath.join(hint.folder, word) == path for word in hint.words
         )
 
     def _application(self, path: str) -> Application | None:
         return next((e for e in self._applications if e.path == path), None)
 
-    def _health_of(self, each: Application) -> str:
-        return each.health or health_of_parts(self._codes[each.path], self._codes.values())
+    def _health_of(self, app: Application) -> str:
+        return app.health or health_of_parts(self._codes[app.path], self._codes.values())
 
     def _kind_of(self, path: str) -> str:
-        found = self._application(path)
-        return found.kind if found else "script"
+        application = self._application(path)
+        return application.kind if application else "script"
 
-    def _runner(self, each: Application) -> Application:
+    def _runner(self, app: Application) -> Application:
         """Return an application in the file that runs it: another one, where its own does not."""
         verbs = (".run", ".run_server", ".launch")
-        if each.by in {*_APIS, "streamlit"} or any(
-            name.endswith(verbs) for name in self._codes[each.path].calls
+        if app.by in {*_APIS, "streamlit"} or any(
+            name.endswith(verbs) for name in self._codes[app.path].calls
         ):
-            return each
-        whole = f"{_module(each.path)}.{each.name}"
+            return app
+        whole = f"{_module(app.path)}.{app.name}"
         for path, code in self._codes.items():
             names = {name.rpartition(".")[0] for name in code.calls if name.endswith(verbs)}
             if any(f".{whole}".endswith(f".{name.lstrip('.')}") for name in names if "." in name):
-                ports = [found.port for found in applications(code) if found.port]
-                return replace(each, path=path, port=next(iter(ports), each.port))
-        return each
+                ports = [other.port for other in applications(code) if other.port]
+                return replace(app, path=path, port=next(iter(ports), app.port))
+        return app
 
-    def _served(self, each: Application, image: str) -> Program:
-        each = self._runner(each)
-        default, health = default_of(each.kind)[0], self._default_health(each.kind)
-        port = each.port or default
-        pointed = [s for s in self._hints if self._points(s, each.path) and s.port]
-        if not each.port and pointed:
+    def _served(self, app: Application, image: str) -> Program:
+        app = self._runner(app)
+        default, health = default_of(app.kind)[0], self._default_health(app.kind)
+        port = app.port or default
+        pointed = [s for s in self._hints if self._points(s, app.path) and s.port]
+        if not app.port and pointed:
             port = pointed[0].port
-        if each.by in {"asgi", "wsgi"} and not each.port and not pointed:
-            port = default if each.by == "asgi" else 8000
-        if each.kind == "flask" and not each.port and not pointed:
+        if app.by in {"asgi", "wsgi"} and not app.port and not pointed:
+            port = default if app.by == "asgi" else 8000
+        if app.kind == "flask" and not app.port and not pointed:
             text = self._repo.text(".flaskenv") or ""
-            port = int(found[1]) if (found := _FLASK_PORT.search(text)) else port
-        port = self._above(port, f"{each.path}:{each.line}") if each.by in _APIS else port
-        needs = dict(_NEEDED.get(each.kind, {}))
-        command, env = self._command(each, port, needs)
-        if each.by == "streamlit":
+            port = int(match[1]) if (match := _FLASK_PORT.search(text)) else port
+        port = self._above(port, f"{app.path}:{app.line}") if app.by in _APIS else port
+        needs = dict(_NEEDED.get(app.kind, {}))
+        command, env = self._command(app, port, needs)
+        if app.by == "streamlit":
             port = _configured(self._repo) or port
-            command = [w if w != str(each.port or default) else str(port) for w in command]
-        env |= _ENV.get(each.kind, {})
-        if each.kind == "gradio":
+            command = [w if w != str(app.port or default) else str(port) for w in command]
+        env |= _ENV.get(app.kind, {})
+        if app.kind == "gradio":
             env["GRADIO_SERVER_PORT"] = str(port)
-        line = f"{each.path}:{each.line}"
-        what = "a script" if each.kind == "script" else each.kind
+        line = f"{app.path}:{app.line}"
+        what = "a script" if app.kind == "script" else app.kind
         return Program(
             image=image,
-            kind=each.kind,
-            path=each.path,
+            kind=app.kind,
+            path=app.path,
             command=tuple(command),
-            reason=f"{line}: {what}" + (f" `{each.name}`" if each.name else ""),
+            reason=f"{line}: {what}" + (f" `{app.name}`" if app.name else ""),
             env=env,
-            port=0 if each.by == "celery" else port,
-            health=self._health_of(each) or health,
+            port=0 if app.by == "celery" else port,
+            health=self._health_of(app) or health,
             needs=needs,
-            begun=_begun(each.path, [s for s in self._hints if self._points(s, each.path)]),
+            begun=_begun(app.path, [s for s in self._hints if self._points(s, app.path)]),
         )
 
     def _command(
-        self, each: Application, port: int, needs: dict[str, str]
+        self, app: Application, port: int, needs: dict[str, str]
     ) -> tuple[list[str], dict[str, str]]:
         """Return the words and variables that start an application."""
-        way, name = each.by, each.name or "app"
+        way, name = app.by, app.name or "app"
         if way == "asgi":
             way = "uvicorn"
             if "hypercorn" in self._declared and "uvicorn" not in self._declared:
@@ -817,19 +817,19 @@ class _Finder:
                 needs.pop("uvicorn", None)
         elif way == "wsgi":
             declared = [way for way in ("gunicorn", "waitress") if way in self._declared]
-            by_flask = each.kind == "flask" and not self._is_below("flask", _NEW_OPTION)
+            by_flask = app.kind == "flask" and not self._is_below("flask", _NEW_OPTION)
             way = next(iter(declared), "flask" if by_flask else "gunicorn")
             if way == "gunicorn":
                 needs.setdefault("gunicorn", "gunicorn")
         template = _COMMANDS.get(way, "").split()
         if not template:
-            return self._script_command(each.path)
+            return self._script_command(app.path)
 
         def filled(words: Sequence[str], module: str = "") -> list[str]:
             values = {
                 "app": f"{module}:{name}",
-                "called": f"{module}:{name}{'()' if each.factory else ''}",
-                "file": each.path,
+                "called": f"{module}:{name}{'()' if app.factory else ''}",
+                "file": app.path,
                 "host": _HOST,
                 "port": port,
             }
@@ -840,11 +840,11 @@ class _Finder:
             words = filled(template)
             return words, self._better_root(words, {})
         begin, after = template[:at], template[at:]
-        if each.factory and way in _FACTORY:
+        if app.factory and way in _FACTORY:
             place = after if way == "uvicorn" else begin
             place.insert(0 if way == "uvicorn" else -1, _FACTORY[way])
         option = "--app-dir" if way == "uvicorn" else ""
-        return self._module_command(each.path, lambda m: filled(begin, m), filled(after), option)
+        return self._module_command(app.path, lambda m: filled(begin, m), filled(after), option)
 
     def _roots(self) -> list[str]:
         """Return the folders that imports may begin in, the likeliest first."""
@@ -1008,7 +1008,7 @@ class _Finder:
             module = target.partition(":")[0]
             path = self._file_of(["python", "-m", module], {})
             if path:
-                hints = [each for each in self._hints if each.words[0] == name]
+                hints = [hint for hint in self._hints if hint.words[0] == name]
                 arguments, source = self._arguments(path, hints)
                 yield Program(
                     image="app",
@@ -1063,7 +1063,7 @@ class _Finder:
                     hints,
                 )
             )
-        for _, image, path, hints in sorted(ranked, key=lambda each: each[0]):
+        for _, image, path, hints in sorted(ranked, key=lambda row: row[0]):
             kinds = self._kind_of(path)
             if kinds != "script" and (image != _TRAIN or kinds in _SHOWN):
                 continue
@@ -1186,8 +1186,8 @@ def _starts_training(code: Code) -> bool:
 
 def _fits(code: Code) -> bool:
     """Return whether a file makes an estimator and fits it."""
-    made = any(_ESTIMATORS.match(name) for name in code.names.values())
-    return made and any(name.endswith((".fit", ".backward", "gbm.train")) for name in code.calls)
+    has = any(_ESTIMATORS.match(name) for name in code.names.values())
+    return has and any(name.endswith((".fit", ".backward", "gbm.train")) for name in code.calls)
 
 
 def _port(words: Sequence[str], kind: str, application: Application | None) -> int:
