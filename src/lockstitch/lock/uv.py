@@ -5,7 +5,7 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote
@@ -475,8 +475,21 @@ def unsolved(what: str, output: str) -> LockstitchError:
             hint = f"uv remove {group}{name}" if needed else shows
             return LockstitchError(f"{message}\n{conflict}", hint=hint)
         return LockstitchError(f"{what}: {_CONFLICT}\n{conflict}", hint=hint)
+    lines = [*_without_frames(lines)]
     text = [_CAUSE.sub("  ", line).removeprefix("error: ") for line in lines[:_SHOWN]]
     return LockstitchError("\n".join([f"{what}:", *text]))
+
+
+def _without_frames(lines: Iterable[str]) -> Iterator[str]:
+    """Yield lines without the frames of tracebacks, whose last line says what is wrong."""
+    deep: int | None = None
+    for line in lines:
+        indent = len(line) - len(line.lstrip())
+        if line.lstrip().startswith("Traceback (most recent call last)"):
+            deep = indent
+        elif deep is None or not line.strip() or indent <= deep:
+            deep = None
+            yield line
 
 
 def _python(project: Project) -> dict[str, str]:

@@ -127,3 +127,16 @@ def test_what_builds_keeps_the_bounds_that_uv_has_for_it(
     assert pin.startswith("setuptools==80.0 ")
     (pin,) = uv.compile_requirements(["setuptools>=40.8.0"], project)
     assert pin.startswith("setuptools==82.0 ")
+
+
+def test_an_error_of_a_build_ends_with_what_its_traceback_ends_with() -> None:
+    frames = "".join(
+        f'      File "setup{n}.py", line 1, in x\n        run()\n        ^^^\n' for n in range(30)
+    )
+    output = (
+        f"error: Failed to build `a`\n    Traceback (most recent call last):\n{frames}"
+        "    error: Multiple top-level packages discovered\n"
+    )
+    message = uv.unsolved("it cannot be locked", output).message
+    assert message.splitlines()[-1].strip() == "error: Multiple top-level packages discovered"
+    assert "setup0.py" not in message

@@ -518,6 +518,7 @@ def hints(repo: Repository, own: AbstractSet[str] = frozenset()) -> Iterator[Nam
     yield from _mlproject(repo)
     yield from _makefiles(repo, own)
     yield from _tasks(repo, own)
+    yield from _shell_scripts(repo, own)
     yield from _prose(repo, own)
 
 
@@ -774,13 +775,40 @@ def _makefiles(repo: Repository, own: AbstractSet[str]) -> Iterator[NamedCommand
                 target = match[1]
                 first.setdefault(target, []).extend(match[2].split())
         for command in commands:
-            paths = {word for word in command.words if _is_path(word) and not word.endswith(".py")}
             before = [o for o in commands if o.label in first.get(command.label, ())]
             after = [o for o in commands if command.label in first.get(o.label, ())]
-            # What a target names that the ones before it name too is made there.
-            needs = sorted(paths.intersection(word for o in before for word in o.words))
-            makes = sorted(paths.intersection(word for o in after for word in o.words))
-            yield replace(command, needs=tuple(needs), makes=tuple(makes))
+            yield _between(command, before, after)
+
+
+def _between(
+    command: NamedCommand, before: Sequence[NamedCommand], after: Sequence[NamedCommand]
+) -> NamedCommand:
+    """Return a command with the files that those before it name too, which are made there."""
+    paths = {word for word in command.words if _is_path(word) and not word.endswith(".py")}
+    needs = sorted(paths.intersection(word for o in before for word in o.words))
+    makes = sorted(paths.intersection(word for o in after for word in o.words) - {*needs})
+    named = [tuple(map(posixpath.normpath, words)) for words in (needs, makes)]
+    return replace(command, needs=named[0], makes=named[1])
+
+
+def _shell_scripts(repo: Repository, own: AbstractSet[str]) -> Iterator[NamedCommand]:
+    """Yield the commands of the scripts of a shell that a person starts, in their turn."""
+    for name in sorted(repo.every_name, key=lambda name: (name.count("/"), name)):
+        if not re.fullmatch(r"(?:(?:scripts?|bin)/)?[\w.-]+\.(?:sh|bash)", name):
+            continue
+        values: dict[str, str] = {}
+        commands: list[NamedCommand] = []
+        for number, line in _whole(repo.lines(name)):
+            text = line.strip()
+            for key, value in values.items():
+                text = re.sub(rf"\$(?:{key}\b|\{{{key}\}})", value.replace("\\", r"\\"), text)
+            given = _GIVEN.fullmatch(text)
+            if given and " " not in given[2].strip("\"'"):
+                values[given[1]] = given[2].strip("\"'")
+            elif text and not text.startswith("#"):
+                commands += _of_text(name, number, text, posixpath.basename(name), own)
+        for at, command in reversed([*enumerate(commands)]):  # the last is what it is for
+            yield _between(command, commands[:at], commands[at + 1 :])
 
 
 def _tasks(repo: Repository, own: AbstractSet[str]) -> Iterator[NamedCommand]:

@@ -62,6 +62,11 @@ _SITES = frozenset({"flask", "dash", "quart"})
 _STORE = "bentoml-store"  # the folder of the project that is BENTOML_HOME
 _SENTENCE = re.compile(r"[.,:;!?] |(?: [^ ]+){4}")  # words for people, and no name of a folder
 _COMMAND = re.compile(r"(?:python3?|bash|sh|pip|git|cp|mv|rm|docker|java|make|spark-submit) ")
+# An option behind which a folder to write stands.
+_TAKES_OUTPUT = re.compile(
+    r"-o|--?[\w-]*out(?:put)?s?|--?(?:[\w-]*[_-])?(?:out(?:put)?|save|log|result|report|artifact"
+    r"|checkpoint|model)s?[_-]?(?:dir|path|folder|root)"
+)
 _OUTPUTS = frozenset(
     {"logs", "log", "artifacts", "outputs", "output", "results", "reports", "models", "uploads"}
 )
@@ -690,9 +695,13 @@ class _Reader:
 
     def _named_by_command(self, where: str) -> None:
         """Take the files that the command names and that are not there: most are written."""
-        for option, word in itertools.pairwise(self._program.command):
+        words = [part for word in self._program.command for part in word.split("=", 1)]
+        for option, word in itertools.pairwise(words):
             path = posixpath.normpath(posixpath.join(self._program.workdir, word))
             known = {*self._set, *self._program.reads}
+            if _TAKES_OUTPUT.fullmatch(option) and not posixpath.splitext(word)[1]:
+                self._contents.written.append(f"{path}/")
+                self._output(path, where)
             if not _is_file_name(word) or path.endswith(".py") or path in known:
                 continue
             if _INPUT.fullmatch(option):

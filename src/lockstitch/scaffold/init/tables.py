@@ -261,6 +261,15 @@ def _constraint(line: str) -> str | dict[str, Any]:
     return value if len(value) > 1 else str(value["version"])
 
 
+# Folders that setuptools never takes for packages; all others count, whatever is in them.
+_NO_PACKAGES = frozenset(
+    {"ci", "bin", "debian", "doc", "docs", "documentation", "manpages", "news", "newsfragments"}
+    | {"changelog", "test", "tests", "unit_test", "unit_tests", "example", "examples", "scripts"}
+    | {"tools", "util", "utils", "python", "build", "benchmark", "benchmarks", "exercise"}
+    | {"exercises", "htmlcov", "tasks", "fabfile", "site_scons"}
+)
+
+
 def build(facts: Facts) -> Iterator[Table | str]:
     """Yield the settings of an editable install: a backend, and where the packages are."""
     has_backend = "build-system" in facts.document
@@ -288,6 +297,13 @@ def build(facts: Facts) -> Iterator[Table | str]:
         system = {"requires": backend[0], "build-backend": backend[1]}
         yield Table(path=("build-system",), values=system)
     used = table(facts.document, "build-system").get("build-backend", backend[1])
+    if str(used).startswith("setuptools") and _stops_setuptools(facts):
+        include = [each for name in facts.packages for each in (name, f"{name}.*")]
+        yield Table(path=("tool", "setuptools", "packages", "find"), values={"include": include})
+        yield (
+            "`[tool.setuptools.packages.find]` added: setuptools stops at several folders that"
+            " may be packages"
+        )
     # A backend that is there finds a package of the project's name by itself.
     named = of_requirement(str(facts.project.get("name", ""))).replace("-", "_")
     if has_backend and named in facts.packages:
@@ -299,6 +315,17 @@ def build(facts: Facts) -> Iterator[Table | str]:
     if used == "poetry.core.masonry.api" and not facts.classic:
         values = {**_POETRY, "packages": _poetry_packages(paths)}
         yield Table(path=("tool", "poetry"), values=values)
+
+
+def _stops_setuptools(facts: Facts) -> bool:
+    """Return whether setuptools would stop at several folders that each may be a package."""
+    told = [facts.folder.text(name) or "" for name in ("setup.py", "setup.cfg")]
+    own = table(facts.document, "tool", "setuptools")
+    if any("packages" in text for text in told) or own.keys() & {"packages", "py-modules"}:
+        return False
+    flat = all("/" not in path for path in facts.packages.values())
+    tops = [n for n in facts.folder.folders() if n.isidentifier() and n not in _NO_PACKAGES]
+    return flat and len(tops) > 1
 
 
 def _has_modules(facts: Facts) -> bool:

@@ -1612,3 +1612,24 @@ def test_an_example_of_env_gives_what_is_no_secret(tmp_path: Path) -> None:
         "lockstitch try app --env 'API_KEY=of nobody' --env DB_URL=postgres://me:pass@db/x "
         "--env WHERE=VALUE"
     )
+
+
+def test_folders_that_setuptools_stops_at_are_told_from_the_package(tmp_path: Path) -> None:
+    text = (
+        '[build-system]\nrequires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"\n'
+        '[project]\nname = "a"\nversion = "1"\ndependencies = []\n'
+    )
+    texts = {
+        "pyproject.toml": text,
+        "a/__init__.py": "",
+        "a/train.py": "print(1)\n",
+        "data/x.csv": "1\n",
+    }
+    made = document_of(plan.plan(write_files(tmp_path, texts)))
+    assert made["tool"]["setuptools"]["packages"]["find"] == {"include": ["a", "a.*"]}
+    told = text + "[tool.setuptools]\npackages = ['a']\n"
+    (tmp_path / "pyproject.toml").write_text(told)
+    assert "find" not in document_of(plan.plan(tmp_path))["tool"]["setuptools"]["packages"]
+    (tmp_path / "pyproject.toml").write_text(text)
+    (tmp_path / "data").rename(tmp_path / "docs")
+    assert "setuptools" not in document_of(plan.plan(tmp_path))["tool"]
