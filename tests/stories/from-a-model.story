@@ -18,13 +18,13 @@ $ lockstitch new service --from-model models:/churn/3  # exits 1
 $ lockstitch new service --from-model model --server torch  # exits 2
 > error: `torch` is not a server
 > hint: there is: mlflow, onnx
-$ lockstitch new service --from-model model --python 3.9  # exits 2
-> error: `3.9` is not a Python of a base
-> hint: there is: 3.10, 3.11, 3.12, 3.13, 3.14
-$ sed -i s/3.11.7/3.8.18/ model/MLmodel
+$ lockstitch new service --from-model model --python 3.7  # exits 2
+> error: `3.7` is not a Python of a base
+> hint: there is: 3.8, 3.9, 3.10, 3.11, 3.12, 3.13, 3.14
+$ sed -i s/3.11.7/3.7.17/ model/MLmodel
 $ lockstitch new service --from-model model  # exits 1
-> error: the model was trained with Python 3.8.18 (`MLmodel`), and bases have 3.10, 3.11, 3.12, 3.13, 3.14
-> hint: try it on another one: add --python 3.10
+> error: the model was trained with Python 3.7.17 (`MLmodel`), and bases have 3.8, 3.9, 3.10, 3.11, 3.12, 3.13, 3.14
+> hint: try it on another one: add --python 3.8
 $ ls
 > model
 
