@@ -24,10 +24,10 @@ def _table(table: Mapping[str, object], path: tuple[str, ...]) -> Iterator[str]:
     for key, value, tables in later:
         where = (*path, key)
         name = ".".join(_key(part) for part in where)
-        for each in tables:
+        for item in tables:
             yield ""
             yield f"[{name}]" if isinstance(value, Mapping) else f"[[{name}]]"
-            yield from _table(each, where)
+            yield from _table(item, where)
 
 
 def _key(key: str) -> str:

@@ -31,8 +31,8 @@ def bounds(
     `asked` has the specifiers of each distribution that a list names, as far as it has any.
     """
     wanted: dict[str, str] = {}
-    found = (*_models(folder, names, asked), *_removed(folder, names, asked), *_unbuilt(asked))
-    for line, why in found:
+    reasons = (*_models(folder, names, asked), *_removed(folder, names, asked), *_unbuilt(asked))
+    for line, why in reasons:
         wanted.setdefault(line, why)
     count = -1
     while count < len(wanted):  # what is bounded now may bound another one
