@@ -90,12 +90,16 @@ def _needed(call: ast.Call, code: Code) -> str:
     """Return the argument that a call of argparse or click says to be needed, or an empty text."""
     names = [str(n) for arg in call.args if (n := getattr(arg, "value", None))]
     called = dotted(call.func, code.names).rpartition(".")[2]
-    given = {keyword.arg: getattr(keyword.value, "value", None) for keyword in call.keywords}
+    given = {
+        keyword.arg: keyword.value.value if isinstance(keyword.value, ast.Constant) else None
+        for keyword in call.keywords
+    }
     is_positional = bool(names) and not names[0].startswith("-") and "default" not in given
     if called in {"add_argument", "option"} and given.get("required") is True:
         return next((n for n in names if n.startswith("--")), names[0] if names else "")
     if called in {"add_argument", "argument"} and is_positional:
-        return "" if given.get("nargs") in {"?", "*"} else names[0].upper()
+        optional = "nargs" in given and given["nargs"] in {"?", "*", "...", None}  # or REMAINDER
+        return "" if optional else names[0].upper()
     return ""
 
 

@@ -44,7 +44,7 @@ _MODEL = re.compile(
 )
 # A key of a file of settings that names a folder to write, and its value.
 _WRITTEN = re.compile(
-    r"(?m)^[ \t]*[\"']?[\w-]*"
+    r"(?im)^[ \t]*[\"']?[\w-]*"
     r"(?:out|log|save|artifact|checkpoint|result|model|report|figure|plot|metric)[\w-]*"
     r"(?:dir|path|folder)[\w-]*[\"']?[ \t]*[:=][ \t]*[\"']?([\w./-]*[a-z][\w./-]*)[\"']?,?[ \t]*$"
 )

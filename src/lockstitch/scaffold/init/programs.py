@@ -78,7 +78,7 @@ _ESTIMATORS = re.compile(
 _REQUIRED = re.compile(
     r"required=True|add_argument\(\s*[\"']\w|sys\.argv\[[1-9]|click\.argument"
     r"|typer\.Argument\(\.\.\.|\.group\(|add_subparsers\(|LightningCLI\(|mark_flags?_as_required"
-    r"|fire\.Fire\("
+    r"|fire\.Fire\(|\.add_(?:typer|command)\("
     r"|(?s:\.command\(.*\.command\()"
 )
 _CONFIG = re.compile(r"(?:configs?/)?(?:config|default|base|train|fit)\.ya?ml")  # of Lightning

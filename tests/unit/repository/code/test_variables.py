@@ -54,7 +54,8 @@ def test_arguments_without_a_default_are_needed() -> None:
         "import argparse, click\np = argparse.ArgumentParser()\n"
         "p.add_argument('--csv', required=True)\n"
         "p.add_argument('-o', '--out', required=True)\np.add_argument('rows')\n"
-        "p.add_argument('more', nargs='*')\np.add_argument('kind', default='a')\n"
+        "p.add_argument('more', nargs='*')\np.add_argument('opts', nargs=argparse.REMAINDER)\n"
+        "p.add_argument('kind', default='a')\n"
         "p.add_argument('--seed')\n@click.argument('path')\n@click.option('--n', required=True)\n"
         "def f(): ...\n"
     )

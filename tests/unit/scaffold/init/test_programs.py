@@ -1633,3 +1633,34 @@ def test_folders_that_setuptools_stops_at_are_told_from_the_package(tmp_path: Pa
     (tmp_path / "pyproject.toml").write_text(text)
     (tmp_path / "data").rename(tmp_path / "docs")
     assert "setuptools" not in document_of(plan.plan(tmp_path))["tool"]
+
+
+def test_a_program_of_commands_of_other_files_takes_those_of_the_readme(tmp_path: Path) -> None:
+    texts = {
+        "pyproject.toml": (
+            '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
+            '[project]\nname = "kit"\nversion = "1"\ndependencies = ["typer"]\n'
+            '[project.scripts]\nkit = "kit.cli:app"\n'
+        ),
+        "kit/__init__.py": "",
+        "kit/cli.py": (
+            "import typer\nfrom kit import train\napp = typer.Typer()\n"
+            "app.add_typer(train.app, name='train')\n"
+        ),
+        "kit/train.py": "import typer\napp = typer.Typer()\n@app.command()\ndef run(): ...\n",
+        "README.md": "```console\n$ kit train run\n```\n",
+    }
+    images, _ = planned(tmp_path, texts)
+    assert images["app"]["command"] == ["kit", "train", "run"]
+
+
+def test_a_folder_of_a_setting_in_capitals_is_written(tmp_path: Path) -> None:
+    texts = {
+        "config.yaml": "OUTPUT_DIR: runs\nLR: 1\n",
+        "train.py": (
+            "import os, yaml\nc = yaml.safe_load(open('config.yaml'))\n"
+            "os.makedirs(os.path.join(c['OUTPUT_DIR'], 'a'))\n"
+        ),
+    }
+    images, _ = planned(tmp_path, texts)
+    assert images["train"]["outputs"] == ["runs"]
