@@ -955,28 +955,34 @@ class _Finder:
         return options[best], envs[best]
 
     def _django(self) -> Iterator[Program]:
-        for name in sorted(self._codes, key=lambda n: n.count("/")):
+        names = [n for n in self._codes if posixpath.basename(n) in {"manage.py", "wsgi.py"}]
+        for name in sorted(names, key=lambda n: (not n.endswith("manage.py"), n.count("/"))):
             text = self._repo.text(name) or ""
-            if posixpath.basename(name) != "manage.py" or "DJANGO_SETTINGS_MODULE" not in text:
+            if "DJANGO_SETTINGS_MODULE" not in text:
                 continue
             match = re.search(r"DJANGO_SETTINGS_MODULE[\"'],\s*[\"']([\w.]+)", text)
             settings = match[1] if match else ""
             folder = posixpath.dirname(name)
             package = settings.partition(".")[0]
             needs = dict(_NEEDED["django"])
+            manage = ["python", name]
+            if name.endswith("wsgi.py"):  # without manage.py
+                folder = posixpath.dirname(folder)
+                manage = ["python", "-m", "django"]
             env = {"PYTHONPATH": f"/app/{folder}"} if folder else {}
+            env |= {} if name in manage else {"DJANGO_SETTINGS_MODULE": settings}
             wsgi = posixpath.join(folder, package, "wsgi.py")
-            if "gunicorn" in self._declared and wsgi in self._codes:
+            if wsgi in self._codes and ("gunicorn" in self._declared or name not in manage):
                 needs["gunicorn"] = "gunicorn"
                 words = ["gunicorn", "--bind", f"{_HOST}:8000", f"{package}.wsgi:application"]
             else:
-                words = ["python", name, "runserver", f"{_HOST}:8000", "--noreload"]
+                words = [*manage, "runserver", f"{_HOST}:8000", "--noreload"]
             reason = f"{name}:1: Django's settings are `{settings}`"
             migrate = Program(
                 image=_SERVE,
                 kind="script",
                 path=name,
-                command=("python", name, "migrate", "--noinput"),
+                command=(*manage, "migrate", "--noinput"),
                 reason=f"{name}:1: makes the tables of the database, which is not here",
                 env=env,
             )

@@ -943,6 +943,27 @@ def test_services_of_one_dockerfile_are_images_whichever_names_a_command(tmp_pat
     }
 
 
+def test_a_project_of_django_needs_no_manage_py(tmp_path: Path) -> None:
+    texts = {
+        "requirements.txt": "django\n",
+        "core/__init__.py": "",
+        "core/wsgi.py": "import os\nfrom django.core.wsgi import get_wsgi_application\n"
+        "os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'core.settings')\n"
+        "application = get_wsgi_application()\n",
+        "core/settings.py": "D = {'ENGINE': 'django.db.backends.sqlite3', 'NAME': 'db.sqlite3'}\n"
+        "INSTALLED_APPS = ['shop']\nROOT_URLCONF = 'core.urls'\n",
+        "core/urls.py": "urlpatterns = []\n",
+        "shop/models.py": "from django.db import models\n",
+        "shop/templates/a.html": "",
+    }
+    images, _ = planned(tmp_path, texts)
+    made = images["serve"]
+    assert made["command"] == ["gunicorn", "--bind", "0.0.0.0:8000", "core.wsgi:application"]
+    assert made["before"] == ["python -m django migrate --noinput"]
+    assert made["env"] == {"DJANGO_SETTINGS_MODULE": "core.settings"}
+    assert made["include"] == ["core/**/*.py", "shop/**/*.py", "shop/templates/**"]
+
+
 def test_a_database_that_a_variable_names_is_written(tmp_path: Path) -> None:
     texts = {
         "requirements.txt": "fastapi\nuvicorn\n",
