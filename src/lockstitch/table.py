@@ -22,6 +22,11 @@ def counted(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else plural}"
 
 
+def cut(text: str, most: int) -> str:
+    """Return a text of at most so many characters, with … in place of its end."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 def first_of(texts: Sequence[str], most: int) -> str:
     """Return the first texts of a list, and how many more there are: `a, b and 3 more`."""
     more = f" and {len(texts) - most} more" if len(texts) > most else ""

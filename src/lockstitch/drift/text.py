@@ -8,11 +8,10 @@ from lockstitch.drift import compare
 from lockstitch.drift.compare import Difference
 from lockstitch.drift.effects import Effect
 from lockstitch.fingerprint.model import Fingerprint
-from lockstitch.table import counted, table
+from lockstitch.table import counted, cut, table
 
 _HEAD = ("name", "change", "from", "to", "imported", "required by")
 _UNEXPLAINED = "nothing that was recorded explains it: a draw without a seed, or the machine"
-_WIDEST = 36  # characters of a cell on a terminal
 
 
 def document(
@@ -87,12 +86,8 @@ def _counted(differences: Sequence[Difference]) -> str:
 
 
 def _table(differences: Sequence[Difference]) -> str:
-    rows = [[_cut(cell) for cell in _cells(difference)] for difference in differences]
+    rows = [[cut(cell, 36) for cell in _cells(difference)] for difference in differences]
     return table(_HEAD, rows, left=len(_HEAD))
-
-
-def _cut(cell: str) -> str:
-    return cell if len(cell) <= _WIDEST else f"{cell[: _WIDEST - 1]}…"
 
 
 def _cells(change: Difference) -> list[str]:

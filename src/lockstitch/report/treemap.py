@@ -5,6 +5,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from lockstitch.table import cut
 from lockstitch.values import frozen, positional
 
 WIDTH, HEIGHT = 1000, 560
@@ -143,4 +144,4 @@ def _fitting(lines: Sequence[str], place: Rectangle) -> tuple[str, ...]:
     most = int((place.width - 8) / 7.2)  # width of a letter of 12 px
     if most < 3:  # less says nothing
         return ()
-    return tuple(line if len(line) <= most else f"{line[: most - 1]}…" for line in lines)
+    return tuple(cut(line, most) for line in lines)

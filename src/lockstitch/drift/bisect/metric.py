@@ -8,6 +8,7 @@ from typing import Any
 from lockstitch import files, process
 from lockstitch.drift.bisect.model import Fails, Metric, Outcome
 from lockstitch.errors import LockstitchError, UsageError
+from lockstitch.table import cut
 from lockstitch.values import frozen
 
 _NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"
@@ -59,7 +60,7 @@ class MetricSource:
             lines = (done.stderr.strip() or done.stdout.strip()).splitlines()
             code = f"exit code {done.code}" if done.code > 0 else f"signal {-done.code}"
             detail = "\n".join(lines[-20:])  # lines of a failed run that are kept
-            reason = _short(lines[-1]) if lines else code
+            reason = cut(lines[-1], _WIDEST) if lines else code
             passing = done.code in _STOPPED or bool(_PASSING.search(reason))
             return Fails(reason=reason, detail=detail or code, passing=passing)
         if not self.file:
@@ -85,7 +86,8 @@ class MetricSource:
         if not lines:
             return Fails(reason="the command printed nothing")
         if _TIME.search(lines[-1]):
-            return Fails(reason=f"a time, and no result, is in the last line: {_short(lines[-1])}")
+            shown = cut(lines[-1], _WIDEST)
+            return Fails(reason=f"a time, and no result, is in the last line: {shown}")
         return _last(lines[-1], lines[-1])
 
     def _number(self, text: str) -> float:
@@ -131,9 +133,5 @@ def parse(file: str, pattern: str) -> MetricSource:
 def _last(text: str, line: str) -> Outcome:
     numbers = _FOUND.findall(text)
     if not numbers:
-        return Fails(reason=f"no number: {_short(text)}")
-    return Metric(value=float(numbers[-1]), line=_short(line.strip()))
-
-
-def _short(line: str) -> str:
-    return line if len(line) <= _WIDEST else f"{line[: _WIDEST - 1]}…"
+        return Fails(reason=f"no number: {cut(text, _WIDEST)}")
+    return Metric(value=float(numbers[-1]), line=cut(line.strip(), _WIDEST))
