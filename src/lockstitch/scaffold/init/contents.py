@@ -102,16 +102,16 @@ def is_model(name: str) -> bool:
 
 def contents_of(
     facts: Facts,
-    found: Found,
+    known: Found,
     program: Program,
-    made: Collection[str] = (),
+    written: Collection[str] = (),
     wanted: Collection[str] = (),
 ) -> Contents:
     """Return the files of a program's image, by the code that it may reach.
 
     It starts where it finds what other programs have `made`, or makes what is `wanted` of it.
     """
-    return _Reader(facts, found, program, made, wanted).contents()
+    return _Reader(facts, known, program, written, wanted).contents()
 
 
 class _Reader:
@@ -120,19 +120,19 @@ class _Reader:
     def __init__(
         self,
         facts: Facts,
-        found: Found,
+        known: Found,
         program: Program,
-        made: Collection[str],
+        written: Collection[str],
         wanted: Collection[str],
     ) -> None:
         self._facts = facts
-        self._elsewhere = made
+        self._elsewhere = written
         self._asked = wanted
-        self._found = found
-        self._repo: Repository = found.repo
+        self._found = known
+        self._repo: Repository = known.repo
         self._program = program
         self._names = [
-            n for n in found.repo.every_name if n.isprintable() and not _NEVER.fullmatch(n)
+            n for n in known.repo.every_name if n.isprintable() and not _NEVER.fullmatch(n)
         ]
         self._set = frozenset(self._names)
         self._all = frozenset(f.name for f in files.walk(facts.folder.root) if not f.outside)
@@ -142,7 +142,7 @@ class _Reader:
 
     def contents(self) -> Contents:
         """Return the whole of it."""
-        program, made = self._program, self._contents
+        program, result = self._program, self._contents
         modules = self._modules()
         if program.folder and program.kind == "django":
             modules |= self._below(program.folder)
@@ -158,9 +158,9 @@ class _Reader:
         workdir = "" if program.workdir or program.folder else self._workdir(uses)
         if workdir:
             program = moved(program, workdir)
-            self._program = made.program = program
-            made.reasons.append(f"what it opens is found from the folder `{workdir}`")
-        made.env = dict(program.env)
+            self._program = result.program = program
+            result.reasons.append(f"what it opens is found from the folder `{workdir}`")
+        result.env = dict(program.env)
         self._variables(modules)
         self._imports()
         self._stored(modules)
@@ -179,34 +179,34 @@ class _Reader:
         self._conventions(modules)
         for name in list(self._wanted):
             self._settings(name)
-        made.ends = frozenset(self._ends(modules))
+        result.ends = frozenset(self._ends(modules))
         python = self._python(modules, uses)
         data = self._globs()
         include = {*python, *data}
         for glob in program.include:
             if not glob.endswith(".py") and self._is_small(glob) and not covered_by(glob, include):
                 include.add(glob)
-        made.include = without_parts(
+        result.include = without_parts(
             glob for glob in include if any(files.matches(n, glob) for n in self._all)
         )
-        made.include += self._renamed
-        made.outputs = tops(made.outputs)
-        return made
+        result.include += self._renamed
+        result.outputs = tops(result.outputs)
+        return result
 
     def _variables(self, modules: set[str]) -> None:
         """Give a program the variables that it needs, as far as the repository says them."""
-        program, made = self._program, self._contents
+        program, result = self._program, self._contents
         for module in sorted(modules & self._found.codes.keys()):
             for name, line in variables_of(self._code(module)):
                 if name not in program.env:
-                    made.variables.setdefault(name, f"{module}:{line}")
+                    result.variables.setdefault(name, f"{module}:{line}")
             for name, line in started_by(self._code(module)):
-                made.started.setdefault(name, f"{module}:{line}")
+                result.started.setdefault(name, f"{module}:{line}")
         shown = public(self._found.examples)
         for given, source in ((program.given, "the compose file"), (shown, "an example of `.env`")):
-            for name in sorted(made.variables.keys() & given.keys()):
-                made.env[name] = given[name]
-                made.reasons.append(f"{made.variables.pop(name)}: `{name}` is of {source}")
+            for name in sorted(result.variables.keys() & given.keys()):
+                result.env[name] = given[name]
+                result.reasons.append(f"{result.variables.pop(name)}: `{name}` is of {source}")
 
     def _imports(self) -> None:
         """Say which modules of its own folders a program imports and the repository lacks."""
@@ -336,8 +336,8 @@ class _Reader:
 
     def _there(self, path: str) -> bool:
         path = posixpath.normpath(path)
-        made = (name == path or name.startswith(f"{path}/") for name in self._elsewhere)
-        return path in self._set or self._is_folder(path) or any(made)
+        there = (name == path or name.startswith(f"{path}/") for name in self._elsewhere)
+        return path in self._set or self._is_folder(path) or any(there)
 
     def _below(self, folder: str) -> set[str]:
         prefix = "" if folder == "." else f"{folder}/"
@@ -387,7 +387,7 @@ class _Reader:
         globs |= {
             f"{path}**/*.py"
             for path in own
-            if any(f"{each}/".startswith(f"/app/{path}") for each in paths)
+            if any(f"{place}/".startswith(f"/app/{path}") for place in paths)
         }
         # A package that looks for files beside itself stays beside them: the tree's copy is
         # imported before the installed one.
@@ -465,14 +465,14 @@ class _Reader:
         if not re.search(r"[A-Za-z0-9]{2}", tail.replace("*", "")):
             return []
         if text.startswith("*"):
-            found = [n for n in self._names if files.matches(n, f"**/{tail}")]
-            found = found or [n for n in self._names if tail and n.startswith(f"{tail}/")]
+            names = [n for n in self._names if files.matches(n, f"**/{tail}")]
+            names = names or [n for n in self._names if tail and n.startswith(f"{tail}/")]
         else:
-            found = [n for n in self._names if files.matches(n, text)]
+            names = [n for n in self._names if files.matches(n, text)]
             literal = text.partition("*")[0].rpartition("/")[0]
-            if not found and literal and use.kind in {"reads", "folder"}:
-                found = [n for n in self._names if n.startswith(f"{literal}/")]
-        return found if len(found) <= _MOST else []
+            if not names and literal and use.kind in {"reads", "folder"}:
+                names = [n for n in self._names if n.startswith(f"{literal}/")]
+        return names if len(names) <= _MOST else []
 
     def _takes_folder(self, use: PathUse, path: str) -> bool:
         """Return whether a folder's name in the code means its files."""
@@ -531,10 +531,10 @@ class _Reader:
         """Take the folders that frameworks and people look for without naming them."""
         kind, path = self._program.kind, self._program.path
         folder = posixpath.dirname(path)
-        made = [m for m in sorted(modules & self._found.codes.keys()) if self._is_site(m)]
-        for each in dict.fromkeys([*made, *([path] if kind in _SITES else [])]):
+        sites = [m for m in sorted(modules & self._found.codes.keys()) if self._is_site(m)]
+        for module in dict.fromkeys([*sites, *([path] if kind in _SITES else [])]):
             for name in ("templates", "static", "assets"):
-                self._folder(posixpath.join(posixpath.dirname(each), name), f"{each}:1")
+                self._folder(posixpath.join(posixpath.dirname(module), name), f"{module}:1")
             self._templates(posixpath.join(folder, "templates"))
         if kind == "streamlit":
             self._folder(posixpath.join(folder, "pages"), f"{path}:1")
@@ -572,7 +572,7 @@ class _Reader:
 
     def _is_site(self, module: str) -> bool:
         """Return whether a module makes an application that has its folders beside itself."""
-        return any(each.kind in _SITES for each in applications(self._code(module)))
+        return any(application.kind in _SITES for application in applications(self._code(module)))
 
     def _folder(self, folder: str, where: str) -> None:
         for name in self._names:
@@ -712,11 +712,11 @@ class _Reader:
 
     def _beside(self, name: str, where: str) -> None:
         """Let the program write beside its code, and say what would be better."""
-        made = self._contents
-        if BESIDE not in made.outputs:
-            made.outputs.append(BESIDE)
-            made.reasons.append(f"{where}: writes `{name}` beside the code")
-            made.notes.append(
+        result = self._contents
+        if BESIDE not in result.outputs:
+            result.outputs.append(BESIDE)
+            result.reasons.append(f"{where}: writes `{name}` beside the code")
+            result.notes.append(
                 f"image `{self._program.image}` may write beside its code (`outputs`), as "
                 f"`{name}` is written there ({where}): a folder of its own would keep the code safe"
             )
