@@ -109,7 +109,7 @@ def contents_of(
 ) -> Contents:
     """Return the files of a program's image, by the code that it may reach.
 
-    It starts where it finds what other programs have `made`, or makes what is `wanted` of it.
+    It starts where it finds what other programs have `written`, or makes what is `wanted` of it.
     """
     return _Reader(facts, known, program, written, wanted).contents()
 
