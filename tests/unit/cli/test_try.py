@@ -66,3 +66,19 @@ def test_an_absolute_place_is_not_joined_to_the_folder_that_a_program_starts_in(
     both = tuple(Lack(kind="variable", name=name) for name in ("A_KEY", "B_KEY"))
     show(project, spec, Verdict(outcome="failed", seconds=1.0, code=1, lacks=both))
     assert "lockstitch try serve --env A_KEY=VALUE --env B_KEY=VALUE" in capsys.readouterr().err
+
+
+def test_what_is_written_above_the_project_is_mended_by_where_it_starts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = load(projects.write(tmp_path / "tiny"))
+    spec = dataclasses.replace(project.image("serve"), command=("python", "src/train.py", "-v"))
+    output = "OSError: [Errno 30] Read-only file system: '../models'\n"
+    writes = ("/models/m.bin", "logs")
+    verdict = Verdict(outcome="failed", seconds=1.0, code=1, output=output, writes=writes)
+    show(project, spec, verdict)
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        'it writes above the folder that it starts in: workdir = "src", command = '
+        '["python", "train.py", "-v"], outputs = ["logs", "models"] in '
+        "[tool.lockstitch.images.serve]"
+    )

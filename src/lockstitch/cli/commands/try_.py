@@ -16,6 +16,7 @@ examples:
 """
 
 import argparse
+import json
 import posixpath
 import re
 import shlex
@@ -173,7 +174,7 @@ def show(project: Project, spec: ImageSpec, verdict: Verdict) -> str:
     for lack, remedy in _remedies(project, spec, verdict):
         told = "is missing" if not verdict.is_good else "is missing by what it printed"
         say(f"{lack.kind} `{lack.name}` {told}: {remedy}")
-    for line in _mended(spec, verdict.writes):
+    for line in _mended(spec, verdict):
         say(line)
     return f"{spec.name}: {_words(spec, verdict)}"
 
@@ -186,7 +187,7 @@ def refusal(project: Project, spec: ImageSpec, verdict: Verdict) -> LockstitchEr
     )
     why = f": `{printable(last, _WIDE)}`" if last else ""
     remedies = [remedy for _, remedy in _remedies(project, spec, verdict)]
-    remedies += _mended(spec, verdict.writes)
+    remedies += _mended(spec, verdict)
     if verdict.gave_up:
         table = f"[tool.lockstitch.images.{spec.name}]"
         jobs = [i.name for i in project.images if i.name != spec.name and i.outputs and not i.port]
@@ -265,14 +266,26 @@ def _remedy_of_module(project: Project, spec: ImageSpec, lack: Lack) -> str:
     return lack.line(spec.name)
 
 
-def _mended(spec: ImageSpec, writes: Sequence[str]) -> Iterator[str]:
+def _mended(spec: ImageSpec, verdict: Verdict) -> Iterator[str]:
     """Yield the remedy for the folders that a program wants to write."""
+    writes = verdict.writes
+    above = [name for name in writes if name.startswith("/") and "'../" in verdict.output]
+    inside = [posixpath.dirname(name.removeprefix("/")) for name in above]
     # A name with a dot that no folder of the image has is a file's, as far as a trial can tell.
     below = [name for name in writes if not name.startswith("/")]
     folders = [name for name in below if not PurePath(name).suffix]
     beside = [name for name in below if name not in folders]
-    wanted = sorted({*spec.outputs, *folders, *([BESIDE] if beside else [])} - {""})
+    wanted = sorted({*spec.outputs, *folders, *inside, *([BESIDE] if beside else [])} - {""})
     shown = ", ".join(f'"{name}"' for name in wanted)
+    path = next((word for word in spec.command if word.endswith(".py") and "/" in word), "")
+    if above and path and not spec.workdir:
+        folder, _, name = path.partition("/")
+        words = [name if word == path else word for word in spec.command]
+        yield (
+            f'it writes above the folder that it starts in: workdir = "{folder}", command = '
+            f"{json.dumps(words)}, outputs = [{shown}] in [tool.lockstitch.images.{spec.name}]"
+        )
+        return
     if beside:
         names = ", ".join(f"`{name}`" for name in beside)
         yield f"it writes {names} beside the code: outputs = [{shown}], or write to a folder"
