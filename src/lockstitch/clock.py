@@ -13,6 +13,11 @@ def now() -> float:
     return time.time()
 
 
+def today() -> str:
+    """Return the day in UTC, as `2026-11-30`."""
+    return time.strftime("%Y-%m-%d", time.gmtime())
+
+
 def hour() -> int:
     """Return the hour of the day here, 0 to 23."""
     return time.localtime().tm_hour

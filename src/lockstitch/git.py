@@ -212,6 +212,20 @@ def commit(root: Path) -> Commit:
     return Commit(digest=digest, dirty=any(not line.startswith("#") for line in lines))
 
 
+def last_change(folder: Path, apart: Sequence[str] = ()) -> str:
+    """Return the day of the last commit that changed a folder, as `2021-05-03`, else "".
+
+    `apart` are patterns of files that do not count (gitglossary(7), pathspec).
+    """
+    words = ["log", "-1", "--format=%cs", "--", "."]
+    words += [f":(exclude,glob){pattern}" for pattern in apart]
+    try:
+        done = run(folder, *words, check=False)
+    except LockstitchError:
+        return ""
+    return done.stdout.strip() if done.code == 0 else ""
+
+
 @frozen
 class Revision:
     """A commit, seen from a folder of its repository: its files are read without a checkout."""

@@ -39,6 +39,7 @@ _FILE_URL = regex(r'url = "file://(?P<path>/[^"]*)"')
 _FILE_INDEX = regex(r'index = "file://')
 _CONFLICT = "no versions fit together"
 _UNBUILT = regex(r"Failed to build `([\w.-]+)==([^`]+)`")
+_OWN_WHEEL = "70.1"  # of setuptools, the first with `bdist_wheel`
 _VERSION = regex(r'(?m)^version = "([^"]+)"$')
 _OLD_SETUPTOOLS = "No module named 'pkg_resources'"
 _CAUSE = regex(r"\s+(?:cause|Caused by): ")
@@ -50,7 +51,8 @@ _CONSTRAINTS = {"constraint-dependencies", "override-dependencies"}
 # The settings of uv that say where packages come from, and whether they name places.
 _OF_INDEXES = {
     **dict.fromkeys(("find-links", "index", "index-url", "extra-index-url"), True),
-    **dict.fromkeys(("no-index", "index-strategy", "keyring-provider", "exclude-newer"), False),
+    **dict.fromkeys(("no-index", "index-strategy", "keyring-provider"), False),
+    **dict.fromkeys(("exclude-newer", "exclude-newer-package"), False),
     **dict.fromkeys(("allow-insecure-host", "native-tls", "system-certs", "offline"), False),
 }
 _SHOWN = 20  # lines of uv's output
@@ -348,7 +350,18 @@ def of_build(
 ) -> tuple[str, ...]:
     """Return `compile_requirements` of what a build needs, within the bounds that uv has for it."""
     bounds = texts(table(project.document, "tool", "uv").get("build-constraint-dependencies"))
-    return compile_requirements(requirements, project, before, bounds)
+    pins = compile_requirements(requirements, project, before, bounds)
+    old = any(pin.startswith("setuptools==") and _is_before(pin, _OWN_WHEEL) for pin in pins)
+    if old and not any(pin.startswith("wheel==") for pin in pins):
+        # PEP 517: its hook asks for what makes wheels, which later versions bring.
+        pins = compile_requirements([*requirements, "wheel"], project, before, bounds)
+    return pins
+
+
+def _is_before(pin: str, version: str) -> bool:
+    from packaging.version import Version
+
+    return Version(pin.partition("==")[2].split()[0]) < Version(version)
 
 
 def compile_requirements(

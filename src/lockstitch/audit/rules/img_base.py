@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -361,7 +360,7 @@ class IMG028(Rule):
     """
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
-        today = datetime.fromtimestamp(clock.now(), UTC).date().isoformat()
+        today = clock.today()
         for built in products(repo):
             base, first = built.base, built.chain[0]
             ended = _ended(base, first.base.text, today) if base else None

@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from lockstitch import files
+from lockstitch import clock, files
 from lockstitch.errors import LockstitchError, UsageError
 from lockstitch.files import nearest
 from lockstitch.python import load
@@ -15,7 +15,7 @@ from lockstitch.python.tables import parse_toml, table, texts
 from lockstitch.repository.code.started import SHELL
 from lockstitch.resources import load_table
 from lockstitch.scaffold import new
-from lockstitch.scaffold.init import system, tables
+from lockstitch.scaffold.init import pythons, system, tables
 from lockstitch.scaffold.init.contents import Contents, contents_of, covered, is_model
 from lockstitch.scaffold.init.edit import Table, edit
 from lockstitch.scaffold.init.facts import Facts, version_of
@@ -122,7 +122,8 @@ def decide(
     settings = [*tables.settings(facts, force=force)] if with_tools else []
     notes += [item for item in [*build, *project, *images, *settings] if isinstance(item, str)]
     development = tables.development(facts, with_tools=with_tools)
-    images = [*tables.programs(facts), *tables.locked(facts), *images]
+    day = "" if with_tools else _as_of(facts, minor, notes)
+    images = [*tables.programs(facts), *tables.locked(facts, day), *images]
     # In the order in which people look for them.
     ordered = [item for item in build if _is_of(item, "build-system")]
     ordered += project
@@ -219,12 +220,14 @@ def _fitting(facts: Facts, possible: Sequence[str], can_fetch: Callable[[str], b
     wanted, own = facts.inputs.python, tables.requirements(facts)
     debian = [minor for minor in possible if not load.default_base(minor).startswith("cpython:")]
 
-    def rank(minor: str) -> tuple[bool, int, bool, int]:
+    of_time = pythons.of_time(facts.changed, clock.today())
+
+    def rank(minor: str) -> tuple[bool, int, bool, bool, int]:
         pins = facts.inputs.old_pins(minor, own)
         # Without a name, pins that are too old for all are nearest to the oldest.
         near = int(wanted[2:]) if wanted else 0 if pins else int(minor[2:])
         distance = abs(int(minor[2:]) - near)
-        return minor != wanted, pins, minor not in debian, distance
+        return minor != wanted, pins, minor not in debian, minor != of_time, distance
 
     best = min(possible, key=rank)
     if best in debian or not debian or can_fetch(best):
@@ -270,6 +273,23 @@ def _base(
     base = load.default_base(minor)
     _note_other(facts, minor, base, notes, possible)
     return minor, base
+
+
+def _as_of(facts: Facts, minor: str, notes: list[str]) -> str:
+    """Return the day whose versions are locked, "" for the newest, with a note that says so.
+
+    Not where uv.lock has versions, nor where an index of its own may not say when a file came.
+    """
+    kept = facts.manager != "uv" or facts.folder.has("uv.lock")
+    settings = table(facts.document, "tool", "uv")
+    elsewhere = any("index" in source for source in facts.inputs.sources.values())
+    if kept or elsewhere or settings.keys() & {"exclude-newer", "index", "index-url"}:
+        return ""
+    day = pythons.as_of(facts.changed, minor, clock.today())
+    if day:
+        what = f"the code last changed on {facts.changed}: versions as of {day} are locked"
+        notes.append(f"{what}; without `exclude-newer` in [tool.uv] it is the newest ones")
+    return day
 
 
 def _note_other(

@@ -8,7 +8,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from lockstitch import files
+from lockstitch import files, git
 from lockstitch.errors import LockstitchError, UsageError, raise_all
 from lockstitch.python.declared import is_for_uv
 from lockstitch.python.names import of_requirement
@@ -34,6 +34,7 @@ _ROOT = re.compile(
     r"""|^where\s*=\s*(?:src\b|\[\s*["']src["']\s*\])""",
     re.MULTILINE,
 )
+_NO_CODE = ("**/*.md", "**/*.rst", "docs/**", ".github/**", "**/LICENSE*")
 _SRC = re.compile(r"(?m)^\s*(?:from|import)\s+src\b")
 
 
@@ -52,6 +53,7 @@ class Facts:
     installed: bool  # whether the packages get into the environment as a wheel
     loose: tuple[str, ...]  # globs of the modules that do not
     minor: str  # of .python-version, as in `3.11`
+    changed: str = ""  # the day when git last saw its code or its lists change
     converts: bool = False  # from Poetry to uv: [project] is written from [tool.poetry]
 
     @property
@@ -123,6 +125,7 @@ def read(folder: Folder, manager: str = "", *, has_poetry: bool = True) -> Facts
         installed=installed,
         loose=tuple(loose_modules(folder, packages if installed else {})),
         minor=_minor(folder),
+        changed=git.last_change(folder.root, _NO_CODE),
         converts=converts,
     )
 

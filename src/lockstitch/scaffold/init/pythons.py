@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, timedelta
 from typing import Any
 
 from lockstitch.python.names import of_requirement
@@ -18,6 +19,17 @@ _EXACT = re.compile(r"\s*(?:={1,3}|~=)?\s*(3\.\d{1,2})(?:\.(?:\d+|\*))*\s*")
 _IN_TAG = re.compile(r"python(3\.\d{1,2})(?![\d])")  # of images of uv and others
 _PYTHON_IMAGE = re.compile(r"(?:^|/)python$|python3?$|uvicorn-gunicorn|/lambda/python")
 _PIN = re.compile(r"(\s*[A-Za-z0-9._-]+\s*(?:\[[^\]]*\])?\s*)={2,3}\s*([0-9][\w.]*)\s*(;.*)?")
+_FRESH = 365  # days in which a repository counts as looked after
+# When numpy, pandas, scikit-learn, PyTorch and TensorFlow had wheels for a Python, as their files
+# on the index are dated.
+_WHEELS_FROM = {
+    "3.8": "2020-06-01",
+    "3.9": "2021-07-01",
+    "3.10": "2022-05-01",
+    "3.11": "2023-06-01",
+    "3.12": "2024-06-01",
+    "3.13": "2025-06-01",
+}
 _REQUIRES = re.compile(r"""(?m)^(\s*requires-python\s*=\s*)(["'])([^"'\n]*)\2""")
 _FLOORS_FROM = 11  # the first versions with a wheel for an older Python need nothing newer
 
@@ -171,3 +183,32 @@ def repaired(text: str, notes: list[str]) -> str:
         return f"{match[1]}{match[2]}{wanted}{match[2]}"
 
     return _REQUIRES.sub(better, text)
+
+
+# --- the time of a repository
+
+
+def as_of(changed: str, minor: str, today: str) -> str:
+    """Return the day whose versions a repository is locked with, "" for the newest.
+
+    That is a week after its code or its lists last changed, where that is over a year ago: later
+    versions were never seen with it. Not before a Python had wheels of most packages.
+    """
+    first = _WHEELS_FROM.get(minor, "9")
+    if not "2012" < changed < _day(today, -_FRESH):
+        return ""
+    day = max(_day(changed, 7), first)
+    return day if day < _day(today, -_FRESH) else ""
+
+
+def of_time(changed: str, today: str) -> str:
+    """Return the Python of Debian that had wheels when a repository last changed, "" for any."""
+    is_old = "2012" < changed < min(_WHEELS_FROM["3.11"], _day(today, -_FRESH))
+    return "3.9" if is_old else ""
+
+
+def _day(day: str, later: int) -> str:
+    try:
+        return str(date.fromisoformat(day) + timedelta(days=later))
+    except ValueError:
+        return ""

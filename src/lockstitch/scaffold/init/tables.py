@@ -25,6 +25,7 @@ _HOOKS = (
     *(".pre-commit-config.yaml", ".pre-commit-config.yml"),
 )
 _LINE = 100
+_OF_HATCHLING = ("hatchling", "packaging", "pathspec", "pluggy", "tomli", "trove-classifiers")
 _NEWER = "3.12"  # came when setuptools left Python's environments
 _RULES = ["E", "F", "I", "B", "UP", "S", "SIM", "RUF"]
 _OLD_RULES = ("select", "extend-select")
@@ -98,8 +99,11 @@ def _scripts(facts: Facts) -> dict[str, str]:
     return {name: value for name, value in scripts.items() if isinstance(value, str)}
 
 
-def locked(facts: Facts) -> Iterator[Table]:
-    """Yield the tables that keep the versions of a lock of another manager, and its indexes."""
+def locked(facts: Facts, day: str = "") -> Iterator[Table]:
+    """Yield the tables that keep the versions of a lock of another manager, and its indexes.
+
+    Of what nothing pins, those of a day are taken where one is named.
+    """
     if facts.manager != "uv":
         return
     values: dict[str, Any] = {}
@@ -112,6 +116,10 @@ def locked(facts: Facts) -> Iterator[Table]:
     if facts.inputs.old_pins(_NEWER) and not facts.folder.has("uv.lock"):
         # Sources of that time are built with what imports `pkg_resources`.
         values["build-constraint-dependencies"] = [PKG_RESOURCES]
+    if day:
+        values["exclude-newer"] = f"{day}T00:00:00Z"
+        if facts.installed:  # its backend is of today
+            values["exclude-newer-package"] = dict.fromkeys(_OF_HATCHLING, False)
     conflicts = facts.inputs.conflicts()
     if conflicts:
         values["conflicts"] = [[{"group": group} for group in conflicts]]

@@ -1,6 +1,7 @@
 """What `lockstitch init` decides, and that it writes all of it or nothing."""
 
 import os
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 from support.projects import write_files
 
-from lockstitch import files
+from lockstitch import clock, files
 from lockstitch.errors import LockstitchError, UsageError
 from lockstitch.python import load
 from lockstitch.scaffold import new
@@ -584,3 +585,69 @@ def test_what_no_image_has_need_not_be_locked(
     setup = f"[metadata]\nname = c\n[options]\npython_requires = {asked}\n"
     texts = {"setup.cfg": setup, "c/__init__.py": "", "requirements.txt": pins}
     assert decided(tmp_path, texts)["project"]["requires-python"] == written
+
+
+def commit_on(day: str, root: Path) -> Path:
+    """Commit all files of a folder as of a day."""
+    when = f"{day}T12:00:00Z"
+    env = {**os.environ, "GIT_COMMITTER_DATE": when, "GIT_AUTHOR_DATE": when}
+    who = ("-c", "user.name=a", "-c", "user.email=a@example.test", "-c", "commit.gpgsign=false")
+    for words in (("init", "-q"), ("add", "-A"), (*who, "commit", "-qm", "a", "--allow-empty")):
+        subprocess.run(["git", *words], cwd=root, env=env, check=True)
+    return root
+
+
+OPEN = {"requirements.txt": "pandas\n", "train.py": "import pandas\n"}
+
+
+@pytest.mark.parametrize(
+    ("day", "base", "newest"),
+    [
+        ("2021-11-03", "debian:bullseye", "2021-11-10"),
+        ("2019-02-01", "debian:bullseye", "2021-07-01"),  # when 3.9 had wheels
+        ("2023-01-01", "debian:bullseye", "2023-01-08"),
+        ("2024-02-27", "debian:bookworm", "2024-03-05"),
+        ("1970-01-01", "debian:bookworm", ""),  # no day of a clock
+    ],
+)
+def test_a_repository_of_another_time_gets_the_versions_of_its_time(
+    day: str, base: str, newest: str, tmp_path: Path
+) -> None:
+    root = commit_on(day, write_files(tmp_path, OPEN))
+    commit_on("2026-01-01", write_files(root, {"README.md": "Hello\n", "docs/a.txt": "A\n"}))
+    found = plan.plan(root)
+    plan.write(found)
+    assert load.load(root).base == base
+    settings = load.load(root).document["tool"].get("uv", {})
+    assert settings.get("exclude-newer", "") == (f"{newest}T00:00:00Z" if newest else "")
+    said = f"the code last changed on {day}: versions as of {newest} are locked"
+    assert any(said in note for note in found.notes) == bool(newest)
+
+
+def test_one_that_is_looked_after_gets_the_newest_versions(tmp_path: Path) -> None:
+    root = commit_on(clock.today(), write_files(tmp_path, OPEN))
+    assert "exclude-newer" not in plan.diff(plan.plan(root))
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        {"requirements.txt": "--extra-index-url https://example.test/cpu\ntorch==2.0.1+cpu\n"},
+        {"pyproject.toml": '[project]\nname = "a"\n[tool.uv]\nexclude-newer = "2022-01-01"\n'},
+        {"pyproject.toml": '[[tool.uv.index]]\nurl = "https://example.test"\n'},
+        {"uv.lock": "version = 1\n"},
+    ],
+)
+def test_where_the_time_of_versions_is_decided_or_not_known(
+    texts: dict[str, str], tmp_path: Path
+) -> None:
+    root = commit_on("2022-05-01", write_files(tmp_path, {**OPEN, **texts}))
+    assert not any("versions as of" in note for note in plan.plan(root).notes)
+
+
+def test_the_backend_of_a_package_is_of_today(tmp_path: Path) -> None:
+    texts = {"setup.py": "setup(name='a')", "a/__init__.py": "", "requirements.txt": "pandas\n"}
+    root = commit_on("2022-05-01", write_files(tmp_path, texts))
+    plan.write(plan.plan(root))
+    settings = load.load(root).document["tool"]["uv"]
+    assert settings["exclude-newer-package"]["hatchling"] is False

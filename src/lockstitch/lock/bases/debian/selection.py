@@ -25,6 +25,8 @@ PYTHON: Final = (
     "libpython{}-stdlib",
     "python{}",  # nothing in it is kept but its name, by which scanners know the interpreter
 )
+# A part of the library that Debian keeps apart, and setuptools of that time does not bring back.
+APART: Final = {"3.9": ("python3-distutils",)}
 SYSTEM: Final = (
     "libc6",
     "libc-bin",  # the C.UTF-8 locale; its programs are not kept
@@ -119,7 +121,7 @@ def pin(
     if not _MINOR.fullmatch(python):  # it becomes a part of names of packages
         message = f"`{python:.60}` is not a minor version of Python"
         raise LockstitchError(message, hint='write two numbers: python = "3.11"')
-    roots = (*(root.format(python) for root in PYTHON), *SYSTEM)
+    roots = (*(root.format(python) for root in PYTHON), *APART.get(python, ()), *SYSTEM)
     selection = select(
         release_name, platform, roots, sources, packages, source=source, keyring=keyring
     )
