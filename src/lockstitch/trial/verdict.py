@@ -69,6 +69,7 @@ _SAID_UNSET = re.compile(
     r"(?i)environment|env var|envvar|not set|must be set|is required|missing|not configured"
 )
 _VARIABLE = re.compile(r"\b([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)\b")
+_LAMBDA = "AWS_LAMBDA_RUNTIME_API"  # the address of what calls a handler
 _NONE = re.compile(r"\bNone(?:Type)?\b")
 _CHAINLIT = "You must provide a JWT secret"
 # A service that is not there, by the words of its client.
@@ -267,7 +268,9 @@ def lacks(output: str, read: Sequence[Sequence[str]] = ()) -> list[Lack]:
         seen.append((match.start(), Lack(kind="argument", name=match[match.lastgroup or 0])))
     for match in _DENIED.finditer(output):
         seen.append((match.start(), Lack(kind="folder", name=match[1] or match[2])))
-    seen += [(at, Lack(kind="variable", name=name)) for at, name in _unset(output, read)]
+    for at, name in _unset(output, read):
+        kind = "service" if name == _LAMBDA else "variable"
+        seen.append((at, Lack(kind=kind, name=name)))
     for service in _SERVICES:
         for match in service.finditer(output):
             place = f"{match['host']}:{match['port']}".rstrip(":")

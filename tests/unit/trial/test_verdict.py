@@ -269,6 +269,12 @@ def test_a_page_without_its_secrets_lacks_the_variable_that_it_reads() -> None:
     assert (lack.kind, lack.name) == ("variable", "API_URL")
 
 
+def test_what_calls_a_handler_of_lambda_is_a_service() -> None:
+    told = "  File \"<frozen os>\", line 679, in __getitem__\nKeyError: 'AWS_LAMBDA_RUNTIME_API'\n"
+    (lack,) = lacks(told)
+    assert lack.line("x") == "start it, and give its address where a container is started"
+
+
 def test_each_variable_that_an_error_names_is_named() -> None:
     told = "RuntimeError: MODEL_REPO and/or MODEL_FILE not set\n"
     assert [lack.name for lack in lacks(told)] == ["MODEL_REPO", "MODEL_FILE"]
