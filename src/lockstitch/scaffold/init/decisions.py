@@ -1,5 +1,6 @@
 """What to do about the facts of a folder: the tables and files that it should have."""
 
+import posixpath
 import re
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ from lockstitch.python.commands import entry_of
 from lockstitch.python.imports import reached
 from lockstitch.python.tables import parse_toml, table, texts
 from lockstitch.repository.code.started import SHELL
+from lockstitch.repository.files import Repository
 from lockstitch.resources import load_table
 from lockstitch.scaffold import new
 from lockstitch.scaffold.init import pythons, system, tables
@@ -414,11 +416,26 @@ def _lacked(absent: Mapping[str, tuple[str, str]], known: _Known) -> Iterator[st
         if writer and any(covered(name, contents.include) for contents in known.every):
             continue  # said of the image that waits for it
         alike = "" if writer else nearest(name, known.found.repo.every_name)
+        repo, base = known.found.repo, posixpath.basename(name)
+        books = (each for each in repo.every_name if each.endswith(".ipynb") and not writer)
+        book = next(
+            (each for each in books if is_model(name) and base in (repo.text(each) or "")), ""
+        )
         what = f"image `{writer}` writes it" if writer else "not in this folder"
+        what += (
+            f"; `{book}` names it, and no image runs that: run it in Jupyter first" if book else ""
+        )
         what += f", which has `{alike}`" if alike else ""
         if "\\" in name and ":\\" not in name:
             what = "a path of Windows, one name on Linux: write it with `/`"
         yield f"`{name}` ({where}): {what}"
+
+
+def _notebook_of(name: str, repo: Repository) -> str:
+    """Return a notebook that names a model, which no script writes; an empty text for none."""
+    base = posixpath.basename(name)
+    books = (each for each in repo.every_name if each.endswith(".ipynb"))
+    return next((book for book in books if base in (repo.text(book) or "")), "")
 
 
 def _default_groups(facts: Facts, groups: Iterable[str]) -> Iterator[Table]:

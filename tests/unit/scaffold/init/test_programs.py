@@ -1685,3 +1685,15 @@ def test_a_folder_of_a_setting_in_capitals_is_written(tmp_path: Path) -> None:
     }
     images, _ = planned(tmp_path, texts)
     assert images["train"]["outputs"] == ["runs"]
+
+
+def test_a_notebook_that_names_a_missing_model_is_told(tmp_path: Path) -> None:
+    texts = {
+        "app.py": "import streamlit, joblib\nstreamlit.write(joblib.load('model/m.joblib'))\n",
+        "nb/fit.ipynb": '{"cells": [{"cell_type": "code", "source": ["save(\'m.joblib\')"]}]}',
+    }
+    _, notes = planned(tmp_path, texts)
+    assert (
+        "left out: `model/m.joblib` (app.py:2): not in this folder; `nb/fit.ipynb` names it, "
+        "and no image runs that: run it in Jupyter first"
+    ) in notes
