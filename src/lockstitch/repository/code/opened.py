@@ -30,7 +30,8 @@ _WRITTEN = regex(r"to_(?:csv|parquet|json|pickle|excel|feather|html|hdf|file|mar
 _QUERIES = regex(r"read_(?:sql|database|gbq|clipboard)")  # no path is read
 _TELLS = regex(r"[A-Z]\w+ (?:\w+ )*(?:at|from|in|into|to|under) ")  # `Model saved to `
 _SAME = frozenset(
-    {"abspath", "realpath", "normpath", "expanduser", "resolve", "absolute", "as_posix", "str"}
+    {"abspath", "realpath", "normpath", "expanduser", "resolve", "absolute", "as_posix"}
+    | {"as_uri", "str"}
     | {"fspath", "to_absolute_path", "expandvars", "Path", "PurePath", "PosixPath", "PurePosixPath"}
     | {"UPath", "AnyPath"}
 )
@@ -486,7 +487,7 @@ class _Reader:
                 return
             text, kind = database["path"], "writes" if kind == "names" else kind
         if kind in {"writes", "fills"}:
-            text = text.removeprefix("file:")
+            text = re.sub("^file:(?://)?", "", text)
         anchored = text.startswith(_ROOT)
         if "://" in text or "\n" in text:
             return

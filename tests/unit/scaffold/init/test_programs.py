@@ -520,6 +520,18 @@ def test_a_dockerfile_that_says_a_version_starts_no_program(command: str, tmp_pa
     assert {*images} == {"train"}
 
 
+@pytest.mark.parametrize(
+    "uri", ["f'file://{ROOT / \"runs\"}'", "(ROOT / 'runs').as_uri()", "'file:./runs'"]
+)
+def test_the_folder_of_mlflows_runs_may_be_a_uri(uri: str, tmp_path: Path) -> None:
+    text = (
+        "import mlflow\nfrom pathlib import Path\nROOT = Path(__file__).parent.parent\n"
+        f"mlflow.set_tracking_uri({uri})\nmlflow.start_run()\n"
+    )
+    images, _ = planned(tmp_path, {"src/train.py": text})
+    assert "runs" in images["train"]["outputs"]
+
+
 def test_a_package_that_starts_java_is_said(tmp_path: Path) -> None:
     _, notes = planned(tmp_path, {"main.py": "import pyspark\n", "requirements.txt": "pyspark\n"})
     (note,) = [note for note in notes if "Java" in note]
