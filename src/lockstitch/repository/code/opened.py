@@ -27,6 +27,7 @@ SQLITE = regex(r"sqlite(?:\+\w+)?:///(?P<path>[^?:\n]+)(?:\?[^\n]*)?")
 _FOLDERLIKE = regex(r"(?i)dir|folder|path|root|directory")
 _KEPT = regex(r"(?i)dir|folder|path|root|file|csv|data|model")  # an attribute of settings
 _WRITTEN = regex(r"to_(?:csv|parquet|json|pickle|excel|feather|html|hdf|file|markdown|disk|xml)")
+_PATH_OF = regex(r"path|^(?:io|source)$")  # an argument of those
 _QUERIES = regex(r"read_(?:sql|database|gbq|clipboard)")  # no path is read
 _TELLS = regex(r"[A-Z]\w+ (?:\w+ )*(?:at|from|in|into|to|under) ")  # `Model saved to `
 _SAME = frozenset(
@@ -549,12 +550,13 @@ class _Reader:
             yield kind, node.args[0] if name == "exists" and node.args else owner
         elif name == "main" and owner is not None and ast.unparse(owner) == "hydra":
             yield from self._hydra(node)
-        elif name.startswith(("read_", "scan_")) and not _QUERIES.match(name) and node.args:
-            yield "reads", node.args[0]
-        elif _WRITTEN.fullmatch(name):
-            first = next((k.value for k in node.keywords if k.arg and "path" in k.arg), None)
-            argument = node.args[0] if node.args else first
-            yield from [("writes", argument)] if argument is not None else []
+        elif (reads := name.startswith(("read_", "scan_")) and not _QUERIES.match(name)) or (
+            _WRITTEN.fullmatch(name)
+        ):
+            named = (k.value for k in node.keywords if k.arg and _PATH_OF.search(k.arg))
+            argument = node.args[0] if node.args else next(named, None)
+            kind = "reads" if reads else "writes"
+            yield from [(kind, argument)] if argument is not None else []
         else:
             yield from self._of_known(node, name)
 

@@ -482,6 +482,15 @@ def test_a_part_of_the_settings_may_have_a_name_of_its_own(tmp_path: Path) -> No
     assert images["train"]["outputs"] == ["art/fit"]
 
 
+def test_a_table_is_read_by_the_name_of_its_argument_too(tmp_path: Path) -> None:
+    text = (
+        "import pandas as pd\nif __name__ == '__main__':\n    pd.read_csv(filepath_or_buffer=P)\n"
+    )
+    images, notes = planned(tmp_path, {"train.py": f"P = 'd/rows.csv'\n{text}"})
+    assert "left out: `d/rows.csv` (train.py:4): not in this folder" in notes
+    assert "outputs" not in images["train"]
+
+
 def test_data_that_settings_name_and_code_reads_is_said_to_be_missing(tmp_path: Path) -> None:
     texts = {
         "params.yaml": "data:\n  clean: d/clean.csv\n",
