@@ -162,7 +162,10 @@ def _removed(
                 before = strictest.get(name, ("", ""))[0].partition("<")[2]
                 if not before or _version(limit) < _version(before):
                     shown = used.partition(" ")[2] or used
-                    why = f"`{path}:{line}` uses `{shown}`, which {name} {limit} does not have"
+                    verb = (
+                        "refuses" if known[key] in table["refusing"]["bounds"] else "does not have"
+                    )
+                    why = f"`{path}:{line}` uses `{shown}`, which {name} {limit} {verb}"
                     strictest[name] = (known[key], why)
     yield from strictest.values()
 

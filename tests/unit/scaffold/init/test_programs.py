@@ -541,6 +541,14 @@ def test_the_folder_of_mlflows_runs_may_be_a_uri(uri: str, tmp_path: Path) -> No
     assert "runs" in images["train"]["outputs"]
 
 
+def test_mlflow_that_saves_models_as_it_did_is_taken(tmp_path: Path) -> None:
+    text = "import mlflow\nif __name__ == '__main__':\n    mlflow.sklearn.log_model(f(), 'm')\n"
+    texts = {"train.py": text, "requirements.txt": "mlflow\n"}
+    _, notes = planned(tmp_path, texts)
+    told = "`mlflow<3.13`: `train.py:3` uses `mlflow.sklearn.log_model`"
+    assert f"{told}, which mlflow 3.13 refuses" in notes
+
+
 def test_a_package_that_starts_java_is_said(tmp_path: Path) -> None:
     _, notes = planned(tmp_path, {"main.py": "import pyspark\n", "requirements.txt": "pyspark\n"})
     (note,) = [note for note in notes if "Java" in note]
