@@ -509,5 +509,4 @@ def _python(project: Project) -> dict[str, str]:
     """Return the variables that make uv take the images' Python, not that of `.python-version`."""
     path = project.root / ".python-version"
     named = files.read_text(path).strip() if path.is_file() else ""
-    wanted = f"{project.python}."
-    return {} if not named or f"{named}.".startswith(wanted) else {"UV_PYTHON": project.python}
+    return {} if named in {"", project.python} else {"UV_PYTHON": project.python}

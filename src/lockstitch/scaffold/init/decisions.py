@@ -22,6 +22,7 @@ from lockstitch.scaffold.init.contents import Contents, contents_of, covered, is
 from lockstitch.scaffold.init.edit import Table, edit
 from lockstitch.scaffold.init.facts import Facts, version_of
 from lockstitch.scaffold.init.groups import proposed, settled
+from lockstitch.scaffold.init.guess import is_counted
 from lockstitch.scaffold.init.programs import Found, Program, find, shell_lines
 from lockstitch.scaffold.init.steps import complete, writer_of
 from lockstitch.table import first_of
@@ -38,6 +39,7 @@ _BASES = {
     "3.9": "3.9.2",
     "3.8": "3.8.99",
 }
+_NEWER = "3.11"  # which runs all code that is not new
 _GROUPS = {"train": ("train", "training"), "serve": ("serve", "serving", "api", "server")}
 _IGNORED = (
     *(".lockstitch/", ".venv/", "__pycache__/"),
@@ -217,21 +219,30 @@ def _gitignore(text: str, wanted: Sequence[str]) -> str:
 def _fitting(facts: Facts, possible: Sequence[str], can_fetch: Callable[[str], bool]) -> str:
     """Return the Python that the repository names, else the Python that most of its pins fit.
 
-    One that Debian lacks is taken where this machine can fetch it.
+    One that Debian lacks is taken where this machine can fetch it, and none that is too old for
+    the code.
     """
     wanted, own = facts.inputs.python, tables.requirements(facts)
-    debian = [minor for minor in possible if not load.default_base(minor).startswith("cpython:")]
-
     of_time = pythons.of_time(facts.changed, clock.today())
 
-    def rank(minor: str) -> tuple[bool, int, bool, bool, int]:
-        pins = facts.inputs.old_pins(minor, own)
+    def rank(minor: str) -> tuple[int, bool, int, bool, bool, int]:
+        pins, too_new = facts.inputs.old_pins(minor, own), facts.inputs.new_pins(minor, own)
         # Without a name, pins that are too old for all are nearest to the oldest.
         near = int(wanted[2:]) if wanted else 0 if pins else int(minor[2:])
         distance = abs(int(minor[2:]) - near)
-        return minor != wanted, pins, minor not in debian, minor != of_time, distance
+        return too_new, minor != wanted, pins, not of_debian(minor), minor != of_time, distance
+
+    def of_debian(minor: str) -> bool:
+        return not load.default_base(minor).startswith("cpython:")
 
     best = min(possible, key=rank)
+    if int(best[2:]) < int(_NEWER[2:]):
+        names = (file.name for file in files.walk(facts.folder.root) if is_counted(file.name))
+        trees = (facts.folder.module(name) for name in names if name.endswith(".py"))
+        least = pythons.least(tree for tree in trees if tree)
+        possible = [minor for minor in possible if int(minor[2:]) >= least] or possible
+        best = min(possible, key=rank)
+    debian = [minor for minor in possible if of_debian(minor)]
     if best in debian or not debian or can_fetch(best):
         return best
     return min(debian, key=rank)

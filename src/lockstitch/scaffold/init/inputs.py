@@ -127,6 +127,10 @@ class Inputs:
         lines = dict.fromkeys([*self._lines(), *more])
         return len([*pythons.without_wheel([*lines], minor), *pythons.too_new([*lines], minor)])
 
+    def new_pins(self, minor: str, more: Iterable[str] = ()) -> int:
+        """Return how many pins, and of `more`, need a newer Python."""
+        return len([*pythons.too_new([*dict.fromkeys([*self._lines(), *more])], minor)])
+
     def _lines(self) -> list[str]:
         lines = [*self.dependencies, *(line for group in self.groups.values() for line in group)]
         return [*lines, *self.constraints]

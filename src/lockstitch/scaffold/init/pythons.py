@@ -1,7 +1,8 @@
 """Which Python a repository names: in files of its own, in its Dockerfiles, in its metadata."""
 
+import ast
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
@@ -212,3 +213,61 @@ def _day(day: str, later: int) -> str:
         return str(date.fromisoformat(day) + timedelta(days=later))
     except ValueError:
         return ""
+
+
+# --- what code needs
+
+
+def least(trees: Iterable[ast.Module]) -> int:
+    """Return the minor version of Python 3 below which code does not run, 8 for any.
+
+    By its syntax, and by what is newest of what it imports; annotations count as if something
+    reads them, as pydantic and FastAPI do.
+    """
+    return max((_needs(node) for tree in trees for node in ast.walk(tree)), default=8)
+
+
+def _needs(node: ast.AST) -> int:
+    match node:
+        case ast.Match():
+            return 10
+        case ast.TryStar():
+            return 11
+        case ast.Import(names=names):
+            return 11 if any(name.name == "tomllib" for name in names) else 8
+        case ast.ImportFrom(module=module, names=names):
+            return max(_SINCE.get(f"{module}.{name.name}", 8) for name in names)
+        case ast.Call(func=ast.Name(id="zip" | "dataclass" as function), keywords=keywords):
+            since = {"zip": {"strict"}, "dataclass": {"slots", "kw_only"}}[function]
+            return 10 if any(keyword.arg in since for keyword in keywords) else 8
+        case ast.arg(annotation=hint) | ast.AnnAssign(annotation=hint):
+            return _of_hint(hint)
+        case ast.FunctionDef(returns=hint) | ast.AsyncFunctionDef(returns=hint):
+            return _of_hint(hint)
+    return 8
+
+
+def _of_hint(hint: ast.expr | None) -> int:
+    nodes = [*ast.walk(hint)] if hint else []
+    if any(isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr) for node in nodes):
+        return 10
+    generic = {"list", "dict", "tuple", "set", "type", "frozenset"}
+    names = (node.value for node in nodes if isinstance(node, ast.Subscript))
+    return 9 if any(isinstance(name, ast.Name) and name.id in generic for name in names) else 8
+
+
+_SINCE = {
+    **{f"typing.{name}": 11 for name in ("Self", "Never", "LiteralString", "assert_never")},
+    **{f"typing.{name}": 11 for name in ("Required", "NotRequired", "Unpack", "TypeVarTuple")},
+    **{f"typing.{name}": 10 for name in ("ParamSpec", "TypeAlias", "TypeGuard", "Concatenate")},
+    "datetime.UTC": 11,
+    "enum.StrEnum": 11,
+    "asyncio.TaskGroup": 11,
+    "asyncio.timeout": 11,
+    "itertools.pairwise": 10,
+    "types.NoneType": 10,
+    "types.UnionType": 10,
+    "typing.Annotated": 9,
+    "functools.cache": 9,
+    "zoneinfo.ZoneInfo": 9,
+}

@@ -651,3 +651,29 @@ def test_the_backend_of_a_package_is_of_today(tmp_path: Path) -> None:
     plan.write(plan.plan(root))
     settings = load.load(root).document["tool"]["uv"]
     assert settings["exclude-newer-package"]["hatchling"] is False
+
+
+@pytest.mark.parametrize(
+    ("code", "python"),
+    [
+        ("import pandas\n", "3.9"),
+        ("from functools import cache\ndef f(x: list[int]): ...\n", "3.9"),
+        ("def f(x: int | None = None): ...\n", "3.11"),
+        ("class A:\n    x: 'int'\n    def f(self) -> str | None: ...\n", "3.11"),
+        ("match 1:\n    case 1:\n        pass\n", "3.11"),
+        ("from typing import Self\n", "3.11"),
+        ("import tomllib\n", "3.11"),
+        ("for a in zip([], [], strict=True): ...\n", "3.11"),
+    ],
+)
+def test_no_python_is_too_old_for_the_code(code: str, python: str, tmp_path: Path) -> None:
+    root = commit_on("2022-11-03", write_files(tmp_path, {**OPEN, "train.py": code}))
+    write_files(root, {"tests/test_a.py": "import tomllib\n"})  # no program imports it
+    plan.write(plan.plan(root))
+    assert load.load(root).python == python
+
+
+def test_a_named_python_that_the_pins_are_too_new_for(tmp_path: Path) -> None:
+    texts = {**OPEN, "requirements.txt": "pandas==3.0.1\n", "runtime.txt": "python-3.9.13\n"}
+    plan.write(plan.plan(write_files(tmp_path, texts)))
+    assert load.load(tmp_path).python == "3.11"
