@@ -32,7 +32,7 @@ _WHEELS_FROM = {
     "3.13": "2025-06-01",
 }
 _REQUIRES = re.compile(r"""(?m)^(\s*requires-python\s*=\s*)(["'])([^"'\n]*)\2""")
-_FLOORS_FROM = 11  # the first versions with a wheel for an older Python need nothing newer
+_FLOORS_FROM = 11  # from which on the first versions with a wheel need a table of their own
 
 
 def named(folder: Folder, repo: Repository, conda: str, pipfile: str) -> Iterator[Named]:
@@ -125,7 +125,7 @@ def too_new(lines: Sequence[str], minor: str) -> Iterator[str]:
             ]
         except (InvalidRequirement, InvalidVersion):
             continue
-        if any(version > Version(last[0]) for version in least):
+        if any(version > Version(last[0]) and not version.is_prerelease for version in least):
             yield line
 
 
@@ -158,10 +158,9 @@ def fitted(
 
 def floors_of(lines: Sequence[str], minor: str) -> dict[str, str]:
     """Return the least version, by name, of what the pins need that have to move for a Python."""
-    if int(minor[2:]) < _FLOORS_FROM:
-        return {}
+    table = wheels()["needs" if int(minor[2:]) >= _FLOORS_FROM else "needed"]
     moved = {of_requirement(line) for line, _ in without_wheel(lines, minor)}
-    needed = [floor for name in moved for floor in wheels()["needs"].get(name, ())]
+    needed = [floor for name in moved for floor in table.get(name, ())]
     return {of_requirement(line): line.partition("==")[2] for line in sorted(needed)}
 
 

@@ -677,3 +677,17 @@ def test_a_named_python_that_the_pins_are_too_new_for(tmp_path: Path) -> None:
     texts = {**OPEN, "requirements.txt": "pandas==3.0.1\n", "runtime.txt": "python-3.9.13\n"}
     plan.write(plan.plan(write_files(tmp_path, texts)))
     assert load.load(tmp_path).python == "3.11"
+
+
+def test_a_pre_release_does_not_need_a_newer_python(tmp_path: Path) -> None:
+    texts = {"requirements.txt": "aiohttp==4.0.0a1\nnumpy==1.20.3\n", "train.py": "import numpy\n"}
+    plan.write(plan.plan(write_files(tmp_path, texts)))
+    assert load.load(tmp_path).python == "3.9"
+
+
+def test_what_moves_for_python_3_9_needs_little(tmp_path: Path) -> None:
+    listed = "pandas==0.22.0\npython-dateutil==2.7.0\npytz==2018.3\n"
+    texts = {"requirements.txt": listed, "train.py": "import pandas\n"}
+    plan.write(plan.plan(write_files(tmp_path, texts)))
+    dependencies = load.load(tmp_path).document["project"]["dependencies"]
+    assert dependencies == ["pandas==1.1.*", "python-dateutil==2.7.3", "pytz==2018.3"]
