@@ -21,8 +21,7 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-
-from lockstitch.values import positional
+from typing import NamedTuple
 
 # All of these decide bytes, and stand in deflate.c too.
 _WINDOW = 32768
@@ -237,8 +236,7 @@ def _longest(data: bytes, backs: "array[int]", at: int, length: int) -> int:
 # --- blocks
 
 
-@positional
-class _Block:
+class _Block(NamedTuple):
     """A block of tokens: the codes that take the fewest bits, and how many they take."""
 
     bits: int
