@@ -175,3 +175,10 @@ def test_a_library_that_gives_other_bytes_is_no_twin(tmp_path: Path) -> None:
     output = build(tmp_path / "dist", "wheel", CC=str(program))
     assert [path.name for path in (tmp_path / "dist").iterdir()] == [PURE]
     assert "does not compress deflate.py to the bytes" in output
+
+
+def test_the_encoder_loads_without_the_package() -> None:
+    """The build of the wheel loads it alone, to hold its compiled twin against it."""
+    code = "import runpy, sys; runpy.run_path(sys.argv[1])"
+    words = [sys.executable, "-I", "-S", "-c", code, str(ROOT / "src/lockstitch/oci/deflate.py")]
+    subprocess.run(words, check=True)
