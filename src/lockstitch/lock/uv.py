@@ -39,6 +39,7 @@ _FILE_URL = regex(r'url = "file://(?P<path>/[^"]*)"')
 _FILE_INDEX = regex(r'index = "file://')
 _CONFLICT = "no versions fit together"
 _UNBUILT = regex(r"Failed to build `([\w.-]+)==([^`]+)`")
+_NEVER = "2100-01-01T00:00:00Z"  # when nothing is excluded
 _OWN_WHEEL = "70.1"  # of setuptools, the first with `bdist_wheel`
 _VERSION = regex(r'(?m)^version = "([^"]+)"$')
 _OLD_SETUPTOOLS = "No module named 'pkg_resources'"
@@ -104,7 +105,9 @@ def lock(project: Project, *, upgrade: Sequence[str] | None) -> None:
     try:
         _uv("lock", *words, cwd=project.root, UV_REQUIRE_BUILD_HASHES="0", **_python(project))
     except LockstitchError as error:
-        if _CONFLICT in error.message:
+        if _is_too_early(project):
+            error.hint = "delete `exclude-newer` from [tool.uv], then: lockstitch lock"
+        elif _CONFLICT in error.message:
             from lockstitch.lock import loosen
 
             env = environ.for_uv(**_python(project))
@@ -116,6 +119,18 @@ def lock(project: Project, *, upgrade: Sequence[str] | None) -> None:
             unbuilt = Unbuilt(name=match[1], version=match[2], kind="sdist", artifact="")
             error.hint = with_wheel(project, unbuilt) or error.hint
         raise
+
+
+def _is_too_early(project: Project) -> bool:
+    """Return whether the day of `exclude-newer` alone is why nothing can be locked.
+
+    A package came later, or the index does not say when its files came (PEP 700).
+    """
+    if "exclude-newer" not in table(project.document, "tool", "uv"):
+        return False
+    env = environ.for_uv(UV_EXCLUDE_NEWER=_NEVER, UV_REQUIRE_BUILD_HASHES="0", **_python(project))
+    words: list[str | Path] = [process.find_uv(), "lock", "--dry-run", "--quiet"]
+    return process.run(words, cwd=project.root, env=env, check=False).code == 0
 
 
 def with_wheel(project: Project, unbuilt: Unbuilt) -> str:

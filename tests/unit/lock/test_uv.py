@@ -9,6 +9,7 @@ from support import wheels
 from support.projects import write_files
 from support.server import serve
 
+from lockstitch.errors import LockstitchError
 from lockstitch.lock import uv
 from lockstitch.lock.uv import indexes_of
 from lockstitch.python import load
@@ -140,3 +141,16 @@ def test_an_error_of_a_build_ends_with_what_its_traceback_ends_with() -> None:
     message = uv.unsolved("it cannot be locked", output).message
     assert message.splitlines()[-1].strip() == "error: Multiple top-level packages discovered"
     assert "setup0.py" not in message
+
+
+def test_a_day_before_which_the_index_has_nothing(index: wheels.Index, tmp_path: Path) -> None:
+    index.publish(wheels.wheel("late", "1.0"))
+    project = project_of(tmp_path, "late", settings='exclude-newer = "2020-01-01T00:00:00Z"\n')
+    with pytest.raises(LockstitchError) as caught:
+        uv.lock(project, upgrade=None)
+    assert caught.value.hint == "delete `exclude-newer` from [tool.uv], then: lockstitch lock"
+    assert not (tmp_path / "uv.lock").exists()
+    project = project_of(tmp_path, "gone", settings='exclude-newer = "2020-01-01T00:00:00Z"\n')
+    with pytest.raises(LockstitchError) as caught:
+        uv.lock(project, upgrade=None)
+    assert "exclude-newer" not in caught.value.hint

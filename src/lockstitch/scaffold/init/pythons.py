@@ -20,7 +20,7 @@ _EXACT = re.compile(r"\s*(?:={1,3}|~=)?\s*(3\.\d{1,2})(?:\.(?:\d+|\*))*\s*")
 _IN_TAG = re.compile(r"python(3\.\d{1,2})(?![\d])")  # of images of uv and others
 _PYTHON_IMAGE = re.compile(r"(?:^|/)python$|python3?$|uvicorn-gunicorn|/lambda/python")
 _PIN = re.compile(r"(\s*[A-Za-z0-9._-]+\s*(?:\[[^\]]*\])?\s*)={2,3}\s*([0-9][\w.]*)\s*(;.*)?")
-_FRESH = 365  # days in which a repository counts as looked after
+_FRESH = 90  # days in which a repository counts as looked after
 # When numpy, pandas, scikit-learn, PyTorch and TensorFlow had wheels for a Python, as their files
 # on the index are dated.
 _WHEELS_FROM = {
@@ -191,8 +191,8 @@ def repaired(text: str, notes: list[str]) -> str:
 def as_of(changed: str, minor: str, today: str) -> str:
     """Return the day whose versions a repository is locked with, "" for the newest.
 
-    That is a week after its code or its lists last changed, where that is over a year ago: later
-    versions were never seen with it. Not before a Python had wheels of most packages.
+    That is a week after its code or its lists last changed, where that is over three months ago:
+    later versions were never seen with it. Not before a Python had wheels of most packages.
     """
     first = _WHEELS_FROM.get(minor, "9")
     if not "2012" < changed < _day(today, -_FRESH):
