@@ -41,6 +41,10 @@ def hint(project: Project, conflict: str, env: Mapping[str, str]) -> str:
             conflict = _conflict(_changed(text, [*loose, *group], wider), env)
             if not conflict:
                 return _command(pins, _fewest(text, [*loose, *group], wider, env), wider)
+        for pin in named:  # no newer version fits: an older one
+            lower = wider | {pin: wider[pin].replace(">=", "<=")}
+            if not _conflict(_changed(text, [*loose, pin], lower), env):
+                return _command(pins, _fewest(text, [*loose, pin], lower, env), lower)
         if not named:
             return ""
         loose += named

@@ -23,6 +23,7 @@ WHEELS = (
     ("beta", "1.0", ("alpha>=2",)),
     ("gamma", "1.0", ("alpha<2",)),
     ("gamma", "2.0", ()),
+    ("epsilon", "1.0", ("alpha<2",)),
     ("delta", "1.0", ("alpha>=2; python_version >= '3.12'",)),
 )
 
@@ -79,6 +80,7 @@ def test_the_nearest_version_with_a_wheel_is_one_that_fits(
     [
         (["alpha==1.0", "beta==1.0"], "", "uv add --frozen 'alpha>=1.0'"),
         (["alpha==1.5", "gamma==3.0"], "", "uv add --frozen 'alpha<=1.5' 'gamma<=3.0'"),
+        (["alpha==2.0", "epsilon==1.0"], "", "uv add --frozen 'alpha<=2.0'"),
         (
             ["alpha==1.0", "beta==1.0", "gamma==1.0"],
             "",

@@ -113,6 +113,8 @@ def decide(
     notes = _left_out(facts)
     minor, base = _base(facts, python, notes, can_fetch)
     facts = facts.for_python(minor, notes)
+    when: list[str] = []
+    facts = replace(facts, day="" if with_tools else _as_of(facts, minor, when))
     known = None
     if explain or not table(facts.document, "tool", "lockstitch", "images"):
         known = _Known.of(facts, minor)
@@ -126,8 +128,8 @@ def decide(
     settings = [*tables.settings(facts, force=force)] if with_tools else []
     notes += [item for item in [*build, *project, *images, *settings] if isinstance(item, str)]
     development = tables.development(facts, with_tools=with_tools)
-    day = "" if with_tools else _as_of(facts, minor, notes)
-    images = [*tables.programs(facts), *tables.locked(facts, day), *images]
+    notes += when
+    images = [*tables.programs(facts), *tables.locked(facts), *images]
     # In the order in which people look for them.
     ordered = [item for item in build if _is_of(item, "build-system")]
     ordered += project

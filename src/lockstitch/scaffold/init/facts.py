@@ -54,6 +54,7 @@ class Facts:
     loose: tuple[str, ...]  # globs of the modules that do not
     minor: str  # of .python-version, as in `3.11`
     changed: str = ""  # the day when git last saw its code or its lists change
+    day: str = ""  # the day whose versions are locked, "" for the newest
     converts: bool = False  # from Poetry to uv: [project] is written from [tool.poetry]
 
     @property

@@ -158,8 +158,8 @@ _FACTORY = {"uvicorn": "--factory", "waitress": "--call"}
 # What a word that names a folder stands behind.
 _TAKES_FOLDER = re.compile(r"^python|^-d$|^-{1,2}[\w-]*(?:dir|directory|folder|path|root|chdir)$")
 _FLASK_PORT = re.compile(r"(?m)^\s*(?:export\s+)?FLASK_RUN_PORT\s*=\s*[\"']?(\d+)")
-_NEW_HEALTH = "1.19"  # the first Streamlit with /_stcore/health
-_NEW_OPTION = "2.2"  # the first Flask with --app
+_NEW_HEALTH = "1.19", "2023-02-24"  # the first Streamlit with /_stcore/health, and its day
+_NEW_OPTION = "2.2", "2022-08-02"  # the first Flask with --app
 _SHOWN = frozenset({"streamlit", "gradio", "chainlit", "panel"})  # pages, whatever their names
 _APIS = frozenset({"asgi", "wsgi", "sanic"})
 _MOST_SERVERS = 6  # images of applications that nothing but code tells of
@@ -624,12 +624,14 @@ class _Finder:
 
     def _default_health(self, kind: str) -> str:
         """Return the route that a framework answers by itself, in the versions that are asked."""
-        if kind == "streamlit" and self._is_below(kind, _NEW_HEALTH):
+        if kind == "streamlit" and self._is_below(kind, *_NEW_HEALTH):
             return "/healthz"
         return default_of(kind)[1]
 
-    def _is_below(self, name: str, version: str) -> bool:
-        """Return whether only older versions of a distribution fit what the repository asks for."""
+    def _is_below(self, name: str, version: str, day: str) -> bool:
+        """Return whether only versions older than one of a day fit what the repository asks for."""
+        if "" < self._facts.day < day:
+            return True
         lines = [*tables.dependencies(self._facts), *self._facts.inputs.constraints]
         return eras.is_below(eras.specifiers_of(lines, name), version)
 
@@ -817,7 +819,7 @@ class _Finder:
                 needs.pop("uvicorn", None)
         elif way == "wsgi":
             declared = [way for way in ("gunicorn", "waitress") if way in self._declared]
-            by_flask = app.kind == "flask" and not self._is_below("flask", _NEW_OPTION)
+            by_flask = app.kind == "flask" and not self._is_below("flask", *_NEW_OPTION)
             way = next(iter(declared), "flask" if by_flask else "gunicorn")
             if way == "gunicorn":
                 needs.setdefault("gunicorn", "gunicorn")

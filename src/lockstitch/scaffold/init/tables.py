@@ -99,10 +99,10 @@ def _scripts(facts: Facts) -> dict[str, str]:
     return {name: value for name, value in scripts.items() if isinstance(value, str)}
 
 
-def locked(facts: Facts, day: str = "") -> Iterator[Table]:
+def locked(facts: Facts) -> Iterator[Table]:
     """Yield the tables that keep the versions of a lock of another manager, and its indexes.
 
-    Of what nothing pins, those of a day are taken where one is named.
+    Of what nothing pins, those of the day that was decided are taken.
     """
     if facts.manager != "uv":
         return
@@ -116,8 +116,8 @@ def locked(facts: Facts, day: str = "") -> Iterator[Table]:
     if facts.inputs.old_pins(_NEWER) and not facts.folder.has("uv.lock"):
         # Sources of that time are built with what imports `pkg_resources`.
         values["build-constraint-dependencies"] = [PKG_RESOURCES]
-    if day:
-        values["exclude-newer"] = f"{day}T00:00:00Z"
+    if facts.day:
+        values["exclude-newer"] = f"{facts.day}T00:00:00Z"
         if facts.installed:  # its backend is of today
             values["exclude-newer-package"] = dict.fromkeys(_OF_HATCHLING, False)
     conflicts = facts.inputs.conflicts()

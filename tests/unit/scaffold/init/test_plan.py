@@ -691,3 +691,10 @@ def test_what_moves_for_python_3_9_needs_little(tmp_path: Path) -> None:
     plan.write(plan.plan(write_files(tmp_path, texts)))
     dependencies = load.load(tmp_path).document["project"]["dependencies"]
     assert dependencies == ["pandas==1.1.*", "python-dateutil==2.7.3", "pytz==2018.3"]
+
+
+@pytest.mark.parametrize(("day", "program"), [("2022-04-18", "gunicorn"), ("2025-04-18", "flask")])
+def test_a_server_of_its_time(day: str, program: str, tmp_path: Path) -> None:
+    texts = {"requirements.txt": "flask\n", "app.py": "from flask import Flask\napp = Flask('a')\n"}
+    plan.write(plan.plan(commit_on(day, write_files(tmp_path, texts))))
+    assert load.load(tmp_path).images[0].command[0] == program
