@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -129,18 +129,40 @@ def for_uv(**changes: str | None) -> dict[str, str]:
     return child(**{"VIRTUAL_ENV": None, "PATH": _path_for_uv(), **changes})
 
 
+def before_uv(fits: Callable[[str], bool]) -> str:
+    """Return what to type before `uv`, so that its search for a Python finds one of pyenv.
+
+    `fits` tells of a version whether the project allows it. It is "" where the chosen ones fit,
+    where none does, and without pyenv.
+    """
+    root, chosen, others = _pyenv()
+    found = next((name for name in others if fits(name)), "")
+    if root is None or not found or any(fits(name) for name in chosen if name != "system"):
+        return ""
+    return f"PYENV_VERSION={':'.join([*chosen, found])} "
+
+
 def _path_for_uv() -> str:
     """Return PATH with the folders of pyenv's Pythons, the chosen ones first, for its shims."""
     folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
-    root = Path(os.environ.get("PYENV_ROOT") or "~/.pyenv").expanduser()
-    shims, global_ = str(root / "shims"), root / "version"
-    if shims not in folders:
+    root, chosen, others = _pyenv()
+    if root is None:
         return os.pathsep.join(folders)
-    text = os.environ.get("PYENV_VERSION") or (global_.read_text() if global_.is_file() else "")
-    versions = [path.name for path in root.glob("versions/*") if _PYENV.fullmatch(path.name)]
-    versions.sort(key=lambda name: [int(part) for part in name.split(".")], reverse=True)
-    names = dict.fromkeys([*text.replace(":", " ").split(), *versions])
+    names = dict.fromkeys([*chosen, *others])
     instead = [str(root / "versions" / name / "bin") for name in names if name != "system"]
+    shims = str(root / "shims")
     at = folders.index(shims)
     before, after = folders[:at], folders[at + 1 :]
     return os.pathsep.join([*before, *instead, *(f for f in after if f != shims)])
+
+
+def _pyenv() -> tuple[Path | None, list[str], list[str]]:
+    """Return the folder of a pyenv that is on PATH, its chosen versions, and all, newest first."""
+    root = Path(os.environ.get("PYENV_ROOT") or "~/.pyenv").expanduser()
+    if str(root / "shims") not in os.environ.get("PATH", os.defpath).split(os.pathsep):
+        return None, [], []
+    file = root / "version"
+    text = os.environ.get("PYENV_VERSION") or (file.read_text() if file.is_file() else "")
+    versions = [path.name for path in root.glob("versions/*") if _PYENV.fullmatch(path.name)]
+    versions.sort(key=lambda name: [int(part) for part in name.split(".")], reverse=True)
+    return root, text.replace(":", " ").split(), versions

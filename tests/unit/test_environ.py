@@ -75,6 +75,11 @@ def test_uv_sees_every_python_of_pyenv(tmp_path: Path, monkeypatch: pytest.Monke
     assert environment["PATH"].split(os.pathsep) == ["/first", *chosen_first, "/bin"]
     assert environment["UV_PYTHON"] == "3.12"
     assert "VIRTUAL_ENV" not in environment
+    assert environ.before_uv(lambda name: name.startswith("3.8")) == (
+        "PYENV_VERSION=3.9.18:system:3.8.2 "
+    )
+    assert environ.before_uv(lambda name: name.startswith("3.9")) == ""
+    assert environ.before_uv(lambda name: name.startswith("3.7")) == ""
     monkeypatch.setenv("PYENV_VERSION", "3.8.2:3.12.1")
     chosen_first = [str(tmp_path / "versions" / v / "bin") for v in ("3.8.2", "3.12.1", "3.9.18")]
     assert environ.for_uv()["PATH"].split(os.pathsep) == ["/first", *chosen_first, "/bin"]
@@ -83,3 +88,4 @@ def test_uv_sees_every_python_of_pyenv(tmp_path: Path, monkeypatch: pytest.Monke
 def test_without_pyenv_uv_has_the_path_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", os.pathsep.join(["/first", "/bin"]))
     assert environ.for_uv()["PATH"] == os.pathsep.join(["/first", "/bin"])
+    assert environ.before_uv(lambda _: True) == ""

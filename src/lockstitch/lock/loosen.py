@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from lockstitch import files, process
+from lockstitch import environ, files, process
 from lockstitch.python.model import Project
 from lockstitch.python.names import normal
 from lockstitch.python.tables import table, texts, toml
@@ -22,6 +22,10 @@ def hint(project: Project, conflict: str, env: Mapping[str, str]) -> str:
 
     `conflict` is what uv said of the conflict. Each choice is locked in a folder of its own.
     """
+    return _typed(project, _hint(project, conflict, env))
+
+
+def _hint(project: Project, conflict: str, env: Mapping[str, str]) -> str:
     text = files.read_text(project.root / "pyproject.toml")
     pins = dict(_pins(toml(text)))
     narrow = f'requires-python = "=={project.python}.*"'
@@ -53,6 +57,22 @@ def hint(project: Project, conflict: str, env: Mapping[str, str]) -> str:
 
 def pinned(project: Project, pin: str, env: Mapping[str, str]) -> str:
     """Return the command that writes `NAME==VERSION`, or "" where uv finds nothing beside it."""
+    return _typed(project, _pinned(project, pin, env))
+
+
+def _typed(project: Project, command: str) -> str:
+    """Return a command that finds a Python of pyenv where the project needs another than chosen."""
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    try:
+        bounds = SpecifierSet(str(table(project.document, "project").get("requires-python", "")))
+    except InvalidSpecifier:
+        return command
+    words = environ.before_uv(bounds.contains)
+    return re.sub(r"(^|&& )uv add", rf"\1{words}uv add", command)
+
+
+def _pinned(project: Project, pin: str, env: Mapping[str, str]) -> str:
     text = files.read_text(project.root / "pyproject.toml")
     name = normal(pin.partition("==")[0])
     pins = {
