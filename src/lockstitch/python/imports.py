@@ -41,7 +41,7 @@ _REMOVED = {
         *("telnetlib", "uu", "xdrlib"),
     ),
 }
-_COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], object]] = {
+COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], object]] = {
     ast.Eq: operator.eq,
     ast.NotEq: operator.ne,
     ast.Lt: operator.lt,
@@ -523,7 +523,7 @@ class _Reader:
                 return None  # the patch release decides
             have = have[: len(value)]
         try:
-            return bool(_COMPARISONS[type(op)](have, value)) if type(op) in _COMPARISONS else None
+            return bool(COMPARISONS[type(op)](have, value)) if type(op) in COMPARISONS else None
         except TypeError:
             return None
 

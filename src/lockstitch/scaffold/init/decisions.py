@@ -113,8 +113,7 @@ def decide(
     notes = _left_out(facts)
     minor, base = _base(facts, python, notes, can_fetch)
     facts = facts.for_python(minor, notes)
-    when: list[str] = []
-    facts = replace(facts, day="" if with_tools else _as_of(facts, minor, when))
+    facts = replace(facts, day="" if with_tools else _as_of(facts, minor, notes))
     known = None
     if explain or not table(facts.document, "tool", "lockstitch", "images"):
         known = _Known.of(facts, minor)
@@ -128,7 +127,6 @@ def decide(
     settings = [*tables.settings(facts, force=force)] if with_tools else []
     notes += [item for item in [*build, *project, *images, *settings] if isinstance(item, str)]
     development = tables.development(facts, with_tools=with_tools)
-    notes += when
     images = [*tables.programs(facts), *tables.locked(facts), *images]
     # In the order in which people look for them.
     ordered = [item for item in build if _is_of(item, "build-system")]

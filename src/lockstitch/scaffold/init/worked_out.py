@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import PurePosixPath
 from typing import Any
 
+from lockstitch.python.imports import COMPARISONS
 from lockstitch.python.syntax import tree_of
 
 UNKNOWN: Any = object()
@@ -23,18 +24,7 @@ _BUILTINS: dict[str, Callable[..., Any]] = {
     **{f.__name__: f for f in (str, len, list, tuple, set, dict, sorted, any, all, enumerate, zip)},
     **{f.__name__: f for f in (reversed, bool, int, min, max)},
 }
-_COMPARED: dict[type[ast.cmpop], Callable[..., Any]] = {
-    ast.Eq: operator.eq,
-    ast.Is: operator.eq,
-    ast.NotEq: operator.ne,
-    ast.IsNot: operator.ne,
-    ast.Lt: operator.lt,
-    ast.LtE: operator.le,
-    ast.Gt: operator.gt,
-    ast.GtE: operator.ge,
-    ast.In: lambda left, right: left in right,
-    ast.NotIn: lambda left, right: left not in right,
-}
+_COMPARED = {**COMPARISONS, ast.Is: operator.eq, ast.IsNot: operator.ne}
 _METHODS: dict[type, frozenset[str]] = {
     str: frozenset(
         {"strip", "lstrip", "rstrip", "split", "rsplit", "splitlines", "startswith", "endswith"}
