@@ -95,9 +95,10 @@ def _members(layer: Layer, cache: Path) -> Iterator[tuple[tarfile.TarInfo, _File
     """Yield the members of a layer from the cache, where it is put first if it is not there."""
     folder = cache / layer.facts.diff_id.hex
     index = folder / "index.json"
-    if not index.is_file():
-        _remove(folder)
-        _unpack_layer(layer, folder)
+    with files.lock(_made(cache.parent / "locks") / folder.name):  # images share layers
+        if not index.is_file():
+            _remove(folder)
+            _unpack_layer(layer, folder)
     for name, kind, mode, size, link, uid, gid, number in json.loads(index.read_text("utf-8")):
         member = tarfile.TarInfo(name)
         member.type, member.mode, member.size = kind.encode("latin-1"), mode, size

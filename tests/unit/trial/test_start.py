@@ -10,12 +10,15 @@ import subprocess
 import sys
 import tarfile
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from support.server import Reply, serve
 
+from lockstitch import threads
 from lockstitch.digest import of_bytes
 from lockstitch.errors import LockstitchError
 from lockstitch.oci.layer import TAR, LayerFacts
@@ -394,3 +397,26 @@ def test_a_layer_is_unpacked_once_and_checked(store: Store) -> None:
     assert not (second.path / "app" / "data").exists()
     with pytest.raises(LockstitchError, match="not sha256:"):
         unpacked(dataclasses.replace(made, layers=(Damaged({"app/c": b"3"}),)), store)
+
+
+class Slow(Plain):
+    """A layer that is read slowly, and counts how often."""
+
+    reads: ClassVar[list[str]] = []
+
+    def chunks(self) -> Iterator[bytes]:
+        self.reads.append(self.created_by)
+        time.sleep(0.2)
+        yield self.data
+
+
+def test_two_images_that_share_a_layer_are_unpacked_at_once(tmp_path: Path) -> None:
+    store, base = Store(tmp_path / "store"), Slow({"base": b"1"})
+    platform = Platform(os="linux", architecture="amd64")
+    images = [
+        Image(platform=platform, config=Config(), layers=(base, Plain({name: b"2"})), created=1)
+        for name in ("one", "other")
+    ]
+    roots = threads.run(images, lambda made: unpacked(made, store), parallel=2)
+    assert [(root.path / "base").read_bytes() for root in roots] == [b"1", b"1"]
+    assert len(Slow.reads) == 1
