@@ -378,8 +378,9 @@ def _ended(base: Base, written: str, today: str) -> tuple[str, str, str] | None:
     if base.kind == "python" and table["python"].get(minor, "9") <= today:
         return f"Python {minor}", table["python"][minor], f"Python {table['instead']['python']}"
     release = base.release if base.release in written or base.kind in {"debian", "ubuntu"} else ""
-    if table["release"].get(release, "9") <= today:
-        return release, table["release"][release], table["instead"]["release"]
+    for kind in ("release", "ubuntu"):
+        if table[kind].get(release, "9") <= today:
+            return release, table[kind][release], table["instead"][kind]
     return None
 
 

@@ -49,6 +49,8 @@ _NO_VALUE = regex(
     r"|set)|build.?(?:time|only)).*"
 )
 _ADDRESS = regex(r"\w://(?P<user>[^\s/@:\"']*):(?P<secret>[^\s/@\"']+)@")
+_KEPT = regex(r"(?i)#.*\b(?:keep|needs?|needed|used?|not|requires?|required)\b")
+_WORD = regex(r"(?<![\w.])\.?\w+")
 _VARIABLE = regex(r"\$\{?(\w+)")
 _SECRET_FILES = frozenset(
     {".env", ".netrc", ".pypirc", ".git-credentials", "id_rsa", "id_ed25519", "id_ecdsa"}
@@ -86,6 +88,9 @@ class IMG013(Rule):
 
 
 def _gone(repo: Repository, image: ImageFile, source: str) -> tuple[str, str]:
+    if source.startswith("#"):
+        message = f"`{source}` begins no comment in the middle of a line: COPY takes it for a file"
+        return message, "write the comment on a line of its own"
     path = posixpath.normpath("/" + source).lstrip("/")
     if not path or _WILD & set(path) or "\\" in source:
         return "", ""
@@ -119,7 +124,8 @@ def _copies(image: ImageFile) -> Iterator[tuple[Step, str]]:
         copied = step.copied
         if copied is None or copied.origin:
             continue
-        for source in copied.sources:
+        comment = next((word for word in copied.sources if word.startswith("#")), "")
+        for source in [comment] if comment else copied.sources:
             expanded = copied.known or "$" not in step.instruction.text
             if expanded and "://" not in source and not source.startswith(("git@", "<<")):
                 yield step, source
@@ -295,11 +301,13 @@ def _let_in(repo: Repository, image: ImageFile, context: Context) -> list[str]:
     elif serving and not any(serving):
         names += ["models"] if _holds(repo, context, "models", _MODELS) else []
     named = _named_sources(repo, context.folder)
+    comments = repo.lines(context.ignore.path) if context.ignore else []
+    decided = {word for line in comments if _KEPT.match(line) for word in _WORD.findall(line)}
     return [
         name
         for name in names
         if not context.excludes(name)
-        and name not in named
+        and name not in named | decided
         and (name.startswith(".") or not _is_opened(repo, image, context, name))
     ]
 

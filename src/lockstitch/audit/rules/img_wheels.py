@@ -278,12 +278,14 @@ def _lock_of(repo: Repository, built: Built) -> tuple[Graph, tuple[str, ...]] | 
     """Return the lock with files that an image is installed from, and the groups it takes.
 
     That of the build's folder, however it is installed: a list that is exported from it has the
-    same packages.
+    same packages, one that pins others is no export of it.
     """
     python = _python_installs(built)
     for name in ("uv.lock", "poetry.lock", "pylock.toml") if python else ():
         lock = recipes.lock_in(repo, built.image, name)
-        if lock is not None and any(package.wheels for package in lock.packages):
+        if lock is None or not any(package.wheels for package in lock.packages):
+            continue
+        if not _pins_others(repo, built, lock):
             groups = {
                 value
                 for pip in python
@@ -291,6 +293,14 @@ def _lock_of(repo: Repository, built: Built) -> tuple[Graph, tuple[str, ...]] | 
             }
             return lock, tuple(sorted(groups))
     return None
+
+
+def _pins_others(repo: Repository, built: Built, lock: Graph) -> bool:
+    locked = {(package.name, package.version) for package in lock.packages}
+    named = [name for install in _python_installs(built) for name in install.files]
+    paths = filter(None, (recipes.file_in(repo, built.image, name) for name in named))
+    pins = [pin for p in paths for pin in lists.read(repo.text(p) or "").entries if pin.version]
+    return any((pin.name, pin.version) not in locked for pin in pins)
 
 
 def _named_torch(repo: Repository, built: Built) -> tuple[int, str] | None:

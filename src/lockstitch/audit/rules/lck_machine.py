@@ -24,6 +24,7 @@ _VERSION = regex(r"(?:cpython-|python-)?(3\.\d{1,2}(?:\.\d{1,2})?)")
 _CONDA = regex(r"\s*-\s*[\"']?python\s*={1,2}\s*(3\.\d{1,2}(?:\.\d{1,2})?)[\"'.*]*\s*(?:#.*)?")
 _CI = regex(r"\s*-?\s*[\"']?python(?:-version|_version)?[\"']?\s*:\s*(?P<value>.*)")
 _ITEM = regex(r"\s*-\s*[\"']?(3\.\d{1,2}(?:\.\d{1,2})?)[\"']?\s*(?:#.*)?")
+_TESTS = regex(r"\b(?:pytest|unittest|tox|nox|make)\b")
 _NUMBER = regex(r"(?<![\d.])3\.\d{1,2}(?:\.\d{1,2})?(?![\d.])")
 # Bases whose name says which Python the project runs on; others may get one by uv or conda.
 _KINDS = frozenset({"python", "uv", "distroless", "lambda"})
@@ -123,7 +124,9 @@ class LCK008(Rule):
         tested = list[Pin]()
         for path in repo.names:
             if path.startswith(".github/workflows/") and path.endswith((".yml", ".yaml")):
-                tested += _workflow(path, repo.lines(path))
+                text = repo.text(path) or ""
+                if "pre-commit" not in text or _TESTS.search(text):  # else its hooks run, no test
+                    tested += _workflow(path, repo.lines(path))
         if tested and first.minor not in {pin.minor for pin in tested}:
             versions = ", ".join(dict.fromkeys(pin.version for pin in tested))
             message = f"CI has Python {versions}, {first.what} is {first.version}"

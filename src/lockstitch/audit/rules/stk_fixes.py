@@ -27,7 +27,8 @@ Fix = tuple[Edit, ...]
 _PLAIN_SECRET = regex(r"[A-Za-z0-9_.,+=@%^*!-]{1,200}")
 _ASK = "set it in .env"
 _DEFAULT = regex(r"\$\{(\w+):?-([^${}]*)\}")
-_PAUSES = {"interval": "5s", "timeout": "5s", "retries": 10}
+# The first start makes a database, or moves one: nobody gives up meanwhile.
+_PAUSES = {"interval": "5s", "timeout": "5s", "retries": 10, "start_period": "60s"}
 _POSTGRES = frozenset({"postgres", "postgis", "timescaledb", "pgvector"})
 _OFFICIAL = "mlflow/mlflow"
 # What speaks S3 in place of MinIO, under the ports that the others know it by.
@@ -137,7 +138,9 @@ def health_check(repo: Repository, service: Service) -> Fix:
     changes = _Changes(repo, service)
     if not test or "healthcheck" in service.nodes:
         return ()
-    changes.add({"healthcheck": {"test": test, **_PAUSES}})
+    is_slow = " install " in command_text(service.entrypoint, service.command)
+    start = {"start_period": "300s"} if is_slow else {}
+    changes.add({"healthcheck": {"test": test, **_PAUSES, **start}})
     return changes.proved()
 
 

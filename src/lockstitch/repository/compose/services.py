@@ -51,6 +51,7 @@ _ROLES = {
     "mlflow": Role.MLFLOW,
 }
 _MLFLOW = regex(r"(?:^|[\s/;&\"'])mlflow\s+(?:server|ui)\b")
+_PROGRAM = regex(r"^[ \t]*(?:ENTRYPOINT|CMD)\b((?:.*\\\r?\n)*.*)", re.MULTILINE | re.IGNORECASE)
 _MAIN = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 _STAND_INS = frozenset({"localstack", "localstack-pro", "moto", "s3mock", "fake-gcs-server"})
 _TESTS = regex(r"(?:^|[._-])(?:tests?|testing|ci|e2e|integration)(?:[._-]|$)", re.IGNORECASE)
@@ -91,8 +92,8 @@ def stacks(repo: Repository) -> Iterator[Stack]:
                     started.append(services[service.name])
         yield Stack(
             file=file,
-            services=services,
-            started=tuple(service for service in started if service.image or service.build),
+            services={name: _with_program(repo, service) for name, service in services.items()},
+            started=tuple(_with_program(repo, s) for s in started if s.image or s.build),
             is_override=is_override,
         )
 
@@ -106,6 +107,21 @@ def _override(folder: str, by_path: dict[str, File[Compose]]) -> File[Compose] |
 def _laid_over(base: Service, over: Service) -> Service:
     """Return a service with its override, at the place of the service."""
     return replace(merged(base, over), line=base.line, path=base.path, keys=base.keys)
+
+
+def _with_program(repo: Repository, service: Service) -> Service:
+    """Return a service with the MLflow that its Dockerfile starts, where compose says no other."""
+    build = service.build
+    if build is None or service.command or service.entrypoint:
+        return service
+    programs = _PROGRAM.findall(dockerfile_of(repo, service) or "")
+    text = " ".join(re.sub(r"[\s\",\\\[\]]+", " ", program) for program in programs[-2:])
+    if not _MLFLOW.search(text):
+        return service
+    word = Value(text=text, raw=text, line=build.line, column=1, path=build.path)
+    return replace(
+        service, command=Command(words=(word,), by_shell=True, line=build.line, path=build.path)
+    )
 
 
 def image_of(service: Service) -> Reference | None:
