@@ -152,45 +152,59 @@ def take_wheels(project: Project, unbuilt: Sequence[Unbuilt]) -> bool:
     """Bring packages without a wheel to the newest version that has one; return whether any moved.
 
     Only those that compile: what is Python alone is built in no time. One that something asks for
-    in that very version stays.
+    in that very version stays. One that only newer versions have a wheel of is an old version that
+    uv took since it bounds nothing, as numba 0.53 beside a new numpy: uv chooses again, with
+    wheels of all of these.
     """
     from packaging.version import Version
 
     path, moved = workspace(project.root) / LOCK, False
+    moves: list[tuple[list[Unbuilt], list[str]]] = []
+    passed: list[Unbuilt] = []
     for package in unbuilt:
         newest = _newest_compiled(project, package)
-        if not newest or Version(newest) >= Version(package.version):
-            continue
+        if newest and Version(newest) < Version(package.version):
+            moves.append(([package], ["--upgrade-package", f"{package.name}=={newest}"]))
+        elif newest:
+            passed.append(package)
+    words = [w for p in passed for w in ("--no-build-package", p.name, "--upgrade-package", p.name)]
+    for packages, words in [*([(passed, words)] if passed else []), *moves]:
         before = path.read_bytes()
-        words = ["--upgrade-package", f"{package.name}=={newest}"]
         try:
             _uv("lock", *words, cwd=project.root, **_python(project))
         except LockstitchError:
             files.write_bytes(path, before)
             continue
-        if moves := path.read_bytes() != before:
-            has_none = f"{package.version} has no wheel for Python {project.python}"
-            say(f"* `{package.name}` is {newest}: {has_none}")
-        moved |= moves
+        if path.read_bytes() != before:
+            moved = True
+            for package in packages:
+                what = "a version with a wheel" if packages is passed else words[1].split("==")[1]
+                has_none = f"{package.version} has no wheel for Python {project.python}"
+                say(f"* `{package.name}` is {what}: {has_none}")
     return moved
 
 
 def _newest_compiled(project: Project, package: Unbuilt) -> str:
-    """Return the newest version of a package with a wheel of its own for the images' Python."""
+    """Return the newest version of a package with a wheel of its own for the images' Python.
+
+    An older one than the package's, where there is one.
+    """
     words = ["pip", "compile", "-", "--no-deps", "--quiet", "--no-header", "--format"]
     words += ["pylock.toml", "--only-binary", package.name, "--python-platform", "linux"]
     words += ["--python-version", project.python]
     with indexes_of(project.root) as where:
-        done = process.run(
-            [process.find_uv(), *words],
-            cwd=where,
-            env=environ.for_uv(**_python(project)),
-            stdin=f"{package.name}<{package.version}\n",
-            check=False,
-        )
-    version = _VERSION.search(done.stdout)
-    compiles = "-none-any.whl" not in done.stdout
-    return version[1] if done.code == 0 and version and compiles else ""
+        for bound in "<>":
+            done = process.run(
+                [process.find_uv(), *words],
+                cwd=where,
+                env=environ.for_uv(**_python(project)),
+                stdin=f"{package.name}{bound}{package.version}\n",
+                check=False,
+            )
+            version = _VERSION.search(done.stdout)
+            if done.code == 0 and version:
+                return version[1] if "-none-any.whl" not in done.stdout else ""
+    return ""
 
 
 def check(project: Project) -> None:

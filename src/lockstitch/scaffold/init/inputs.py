@@ -75,6 +75,7 @@ class Inputs:
     notes: list[str] = field(default_factory=list)
     used: list[str] = field(default_factory=list)  # files, the first ones first
     folders: dict[str, str] = field(default_factory=dict)  # whose own list a group is
+    moved: tuple[str, ...] = ()  # packages of pins that a Python has no wheel for
 
     def add(self, lines: Iterable[str], group: str = "") -> None:
         """Add requirements whose name is not there yet, for everything or for a group."""
@@ -114,13 +115,15 @@ class Inputs:
         notes: list[str] = []
         floors = pythons.floors_of(self._lines(), minor)
         groups = self.groups.items()
-        return replace(
+        new = replace(
             self,
             dependencies=pythons.fitted(self.dependencies, minor, notes, floors),
             groups={n: pythons.fitted(lines, minor, notes, floors) for n, lines in groups},
             constraints=pythons.fitted(self.constraints, minor, notes, floors),
             notes=list(dict.fromkeys([*self.notes, *notes])),
         )
+        moved = {*new._lines()}.difference(self._lines())
+        return replace(new, moved=tuple(sorted(map(of_requirement, moved))))
 
     def old_pins(self, minor: str, more: Iterable[str] = ()) -> int:
         """Return how many pins, and of `more`, have no wheel for a Python or need a newer one."""

@@ -25,7 +25,8 @@ _HOOKS = (
     *(".pre-commit-config.yaml", ".pre-commit-config.yml"),
 )
 _LINE = 100
-_OF_HATCHLING = ("hatchling", "packaging", "pathspec", "pluggy", "tomli", "trove-classifiers")
+_OF_BACKENDS = ("hatchling", "packaging", "pathspec", "pluggy", "setuptools", "tomli")
+_OF_BACKENDS += ("trove-classifiers",)
 _NEWER = "3.12"  # came when setuptools left Python's environments
 _RULES = ["E", "F", "I", "B", "UP", "S", "SIM", "RUF"]
 _OLD_RULES = ("select", "extend-select")
@@ -118,8 +119,10 @@ def locked(facts: Facts) -> Iterator[Table]:
         values["build-constraint-dependencies"] = [PKG_RESOURCES]
     if facts.day:
         values["exclude-newer"] = f"{facts.day}T00:00:00Z"
-        if facts.installed:  # its backend is of today
-            values["exclude-newer-package"] = dict.fromkeys(_OF_HATCHLING, False)
+        # What had to move may be younger than the code, and a package's backend is of today.
+        free = {*facts.inputs.moved, *(_OF_BACKENDS if facts.installed else ())}
+        if free:
+            values["exclude-newer-package"] = dict.fromkeys(sorted(free), False)
     conflicts = facts.inputs.conflicts()
     if conflicts:
         values["conflicts"] = [[{"group": group} for group in conflicts]]
