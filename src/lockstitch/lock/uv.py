@@ -167,8 +167,9 @@ def take_wheels(project: Project, unbuilt: Sequence[Unbuilt]) -> bool:
             moves.append(([package], ["--upgrade-package", f"{package.name}=={newest}"]))
         elif newest:
             passed.append(package)
-    words = [w for p in passed for w in ("--no-build-package", p.name, "--upgrade-package", p.name)]
-    for packages, words in [*([(passed, words)] if passed else []), *moves]:
+    both = ("--no-build-package", "--upgrade-package")
+    again = [(passed, [word for p in passed for option in both for word in (option, p.name)])]
+    for packages, words in [*(again if passed else []), *moves]:
         before = path.read_bytes()
         try:
             _uv("lock", *words, cwd=project.root, **_python(project))

@@ -204,6 +204,16 @@ def _line_of(code: Code, module: str) -> int:
     return 1
 
 
+def _upward(function: ast.FunctionDef) -> bool:
+    """Return whether a function goes through the folders above one."""
+    loops = (node for node in ast.walk(function) if isinstance(node, ast.For | ast.While))
+    return any(
+        getattr(node, "attr", "") in {"parent", "parents"} or getattr(node, "id", "") == "dirname"
+        for loop in loops
+        for node in ast.walk(loop)
+    )
+
+
 class _Reader:
     """One file: what its names are worth, and the paths of its calls."""
 
@@ -223,6 +233,8 @@ class _Reader:
         self._attributes: dict[str, ast.expr] = {}
         self._items: dict[str, ast.expr] = {}  # of `config["KEY"] = …`
         self._documented: set[int] = set()
+        self._defined = {n.name: n for n in code.nodes if isinstance(n, ast.FunctionDef)}
+        self._depth = 0  # of functions whose results are followed
         for node in code.nodes:
             self._take(node)
 
@@ -459,7 +471,29 @@ class _Reader:
             if name.endswith("Path"):
                 return ""
             return again(node.args[0] if node.args else owner)
-        return None
+        return self._returned(node)
+
+    def _returned(self, node: ast.Call) -> str | None:
+        """Return the path that a function of the repository returns.
+
+        One that goes up from folder to folder looks for the repository's.
+        """
+        if not isinstance(node.func, ast.Name) or self._depth > _DEEPEST:
+            return None
+        name, reader = node.func.id, self
+        if name in self._code.names:
+            place = self._others.module(self._code, self._code.names[name])
+            reader, name = place or (self, "")
+        function = reader._defined.get(name)  # noqa: SLF001 -- of another file
+        if function is None:
+            return None
+        if _upward(function):
+            return _ROOT
+        results = [inner.value for inner in ast.walk(function) if isinstance(inner, ast.Return)]
+        reader._depth += 1  # noqa: SLF001 -- as above
+        path = next((v for result in results if (v := reader.value(result))), None)
+        reader._depth -= 1  # noqa: SLF001 -- as above
+        return path
 
     # --- calls
 

@@ -308,7 +308,8 @@ class _Reader:
                         entries.append(entry_of(("python", name), program.env))
             looked |= new
             modules |= new
-        return modules
+        # Beside it flask takes the project's folder for a package, and finds no module in it.
+        return modules - ({"__init__.py"} if program.command[0] == "flask" else set())
 
     def _workdir(self, uses: Sequence[tuple[str, PathUse]]) -> str:
         """Return the folder in which what is opened is found, where that is not the project's."""

@@ -113,7 +113,7 @@ class Inputs:
     def fitted(self, minor: str) -> "Inputs":
         """Return it with pins that have a wheel for a Python: the nearest, where one has none."""
         notes: list[str] = []
-        floors = pythons.floors_of(self._lines(), minor)
+        floors = pythons.floors_of(self.lines, minor)
         groups = self.groups.items()
         new = replace(
             self,
@@ -122,19 +122,21 @@ class Inputs:
             constraints=pythons.fitted(self.constraints, minor, notes, floors),
             notes=list(dict.fromkeys([*self.notes, *notes])),
         )
-        moved = {*new._lines()}.difference(self._lines())
+        moved = {line for line in new.lines if line not in self.lines}
         return replace(new, moved=tuple(sorted(map(of_requirement, moved))))
 
     def old_pins(self, minor: str, more: Iterable[str] = ()) -> int:
         """Return how many pins, and of `more`, have no wheel for a Python or need a newer one."""
-        lines = dict.fromkeys([*self._lines(), *more])
+        lines = dict.fromkeys([*self.lines, *more])
         return len([*pythons.without_wheel([*lines], minor), *pythons.too_new([*lines], minor)])
 
     def new_pins(self, minor: str, more: Iterable[str] = ()) -> int:
         """Return how many pins, and of `more`, need a newer Python."""
-        return len([*pythons.too_new([*dict.fromkeys([*self._lines(), *more])], minor)])
+        return len([*pythons.too_new([*dict.fromkeys([*self.lines, *more])], minor)])
 
-    def _lines(self) -> list[str]:
+    @property
+    def lines(self) -> list[str]:
+        """Every requirement, whatever it is for."""
         lines = [*self.dependencies, *(line for group in self.groups.values() for line in group)]
         return [*lines, *self.constraints]
 

@@ -1017,8 +1017,8 @@ class _Finder:
             path = self._file_of(["python", "-m", module], {})
             if path:
                 hints = [hint for hint in self._hints if hint.words[0] == name]
-                arguments, source = self._arguments(path, hints)
-                yield Program(
+                arguments, source, earlier = self._arguments(path, hints)
+                program = Program(
                     image="app",
                     kind="console",
                     path=path,
@@ -1028,6 +1028,7 @@ class _Finder:
                     reason=f"pyproject.toml: the program `{name}` is `{target}`"
                     + (f"; its arguments are of {source}" if source else ""),
                 )
+                yield _after(program, [(name, *given) for given in earlier])
 
     def _scripts(self, *, of_any_name: bool = False) -> Iterator[Program]:
         """Yield a program for each file that is run, those by whose names one knows them first.
@@ -1076,7 +1077,7 @@ class _Finder:
             if kinds != "script" and (image != _TRAIN or kinds in _SHOWN):
                 continue
             words, env = self._script_command(path)
-            arguments, source = self._arguments(path, hints)
+            arguments, source, earlier = self._arguments(path, hints)
             line = next((e.line for e in applications(self._codes[path]) if e.kind == "script"), 1)
             reason = f"{path}:{line}: a script" + (
                 f"; its arguments are of {source}" if source else ""
@@ -1094,6 +1095,7 @@ class _Finder:
                 begun=_begun(path, hints),
                 asks=() if arguments else tuple(arguments_of(self._codes[path])),
             )
+            program = _after(program, [(*words, *given) for given in earlier])
             folder = _begun(path, [hint for hint in hints if _is_stage(hint)])
             yield moved(program, folder) if folder else program
 
@@ -1116,13 +1118,18 @@ class _Finder:
         known = any(pattern.fullmatch(name.removesuffix(".py").lower()) for pattern, _ in _SCRIPTS)
         return code.has_main or (code.is_script and (known or not folders))
 
-    def _arguments(self, path: str, hints: Sequence[NamedCommand]) -> tuple[tuple[str, ...], str]:
+    def _arguments(
+        self, path: str, hints: Sequence[NamedCommand]
+    ) -> tuple[tuple[str, ...], str, list[tuple[str, ...]]]:
         """Return the arguments that the repository gives a script, and where it says so.
 
-        Those of a README count only for a script that cannot run without.
+        Those of a README count only for a script that cannot run without. Of several, those that
+        train count; what the others make first, where it is missing, comes third.
         """
-        text = self._repo.text(path) or ""
-        required = _REQUIRED.search(text) is not None
+        modules = reached(self._tree, entry) if (entry := entry_of(("python", path), {})) else ()
+        parts = {path, *(name for name in modules if name in self._codes)}
+        required = any(_REQUIRED.search(self._repo.text(name) or "") for name in parts)
+        told: list[tuple[tuple[str, ...], NamedCommand]] = []
         for hint in hints:
             words = list(hint.words)
             by_module = 3 if words[:2] == ["python", "-m"] else len(words)
@@ -1133,16 +1140,24 @@ class _Finder:
                 not word or re.search(r"[<>${}\[\]]|path/to|\.\.\.|^--(?:help|version)$", word)
                 for word in given
             )
-            sure = hint.is_made or hint.source.startswith("Procfile") or _is_stage(hint)
-            if given and usable and (sure or required):
-                return tuple(given), hint.source
+            if given and usable:
+                told.append((tuple(given), hint))
+        sure = [pair for pair in told if _is_sure(pair[1])] or (told if required else [])
+        if sure:
+            chosen, hint = min(
+                sure, key=lambda pair: min(_place_of(pair[1].label), _place_of(pair[0][0]))
+            )
+            missing = [w for w in chosen if "/" in w and "." in w and not self._repo.exists(w)]
+            missing += [name for name in hint.needs if not self._repo.exists(name)]
+            earlier = [w for w, _ in sure[: sure.index((chosen, hint))] if w[0] != chosen[0]]
+            return chosen, hint.source, earlier if missing else []
         words = subcommands_of(self._codes[path]) if path in self._codes else []
         word = min(words, key=_place_of, default="")
         more: tuple[str, ...] = ()
-        if word == "fit" and "LightningCLI" in text:
+        if word == "fit" and "LightningCLI" in (self._repo.text(path) or ""):
             config = next((n for n in self._repo.every_name if _CONFIG.fullmatch(n)), "")
             more = ("--config", config) if config else ()
-        return ((word, *more), f"{path}, one of {', '.join(words)}") if word else ((), "")
+        return ((word, *more), f"{path}, one of {', '.join(words)}", []) if word else ((), "", [])
 
     def _file_of(self, words: Sequence[str], env: Mapping[str, str], workdir: str = "") -> str:
         """Return the file of the repository that a command begins with, or an empty text."""
@@ -1178,6 +1193,11 @@ def _place_of(word: str) -> int:
 def _begun(path: str, hints: Sequence[NamedCommand]) -> str:
     """Return the folder above a file that it is said to be started in."""
     return next((s.folder for s in hints if s.folder and path.startswith(f"{s.folder}/")), "")
+
+
+def _is_sure(hint: NamedCommand) -> bool:
+    """Return whether a command is no example, as those of a README are."""
+    return hint.is_made or hint.source.startswith("Procfile") or _is_stage(hint)
 
 
 def _is_stage(hint: NamedCommand) -> bool:
@@ -1219,6 +1239,11 @@ def _needed(program: str, kind: str) -> dict[str, str]:
     return needs
 
 
+def _after(program: Program, earlier: Sequence[tuple[str, ...]]) -> Program:
+    """Return a program that runs after others of its file."""
+    return replace(program, before=tuple(replace(program, command=words) for words in earlier))
+
+
 def moved(program: Program, workdir: str) -> Program:
     """Return a program as it starts in another folder than the project's."""
     words, env = [*program.command], dict(program.env)
@@ -1234,7 +1259,8 @@ def moved(program: Program, workdir: str) -> Program:
     elif by_module and not {*paths} - {f"/app/{workdir}"}:
         paths.append("/app")  # from where the module is named
     env |= {"PYTHONPATH": ":".join(paths)} if paths else {}
-    return replace(program, command=tuple(words), env=env, workdir=workdir)
+    before = tuple(moved(step, workdir) for step in program.before)
+    return replace(program, command=tuple(words), env=env, workdir=workdir, before=before)
 
 
 def _named_by_folder(path: str) -> str:

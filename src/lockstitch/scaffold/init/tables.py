@@ -25,8 +25,9 @@ _HOOKS = (
     *(".pre-commit-config.yaml", ".pre-commit-config.yml"),
 )
 _LINE = 100
-_OF_BACKENDS = ("hatchling", "packaging", "pathspec", "pluggy", "setuptools", "tomli")
-_OF_BACKENDS += ("trove-classifiers",)
+_OF_BACKENDS = frozenset(
+    {"hatchling", "packaging", "pathspec", "pluggy", "setuptools", "tomli", "trove-classifiers"}
+)
 _NEWER = "3.12"  # came when setuptools left Python's environments
 _RULES = ["E", "F", "I", "B", "UP", "S", "SIM", "RUF"]
 _OLD_RULES = ("select", "extend-select")

@@ -31,6 +31,13 @@ def of(text: str, path: str = "src/a.py") -> set[tuple[str, str]]:
         ("plt.savefig('o/p.png')", ("o/p.png", "writes")),
         ("import os\nos.makedirs('logs', exist_ok=True)", ("logs", "fills")),
         ("import os\nos.listdir('d')", ("d", "folder")),
+        ("def of(name):\n    return f'd/{name}.csv'\nopen(of('a'), 'w')", ("d/*.csv", "writes")),
+        (
+            "from pathlib import Path\ndef root(start):\n    for p in [start, *start.parents]:\n"
+            "        if (p / 'd').exists():\n            return p\n"
+            "D = root(Path.cwd()) / 'd'\nD.mkdir()",
+            ("d", "fills"),
+        ),
         ("from pathlib import Path\nPath('d').glob('*.csv')", ("d", "folder")),
         (
             "import os\nB = os.path.join('a', 'b')\nopen(os.path.join(B, 'c.txt'))",
