@@ -135,19 +135,23 @@ def _is_published(folder: Folder, document: Mapping[str, Any], packages: Mapping
     """Return whether packages are made to be installed, and not an application's own folders.
 
     There is a setup.py or setup.cfg, or a backend that finds them, or they lie in `src`, from
-    where nothing imports them otherwise: no code says `from src.…`.
+    where nothing imports them otherwise: no code says `from src.…`, or setuptools is told.
     """
+    own = all(path.startswith("src/") for path in packages.values())
     if folder.has("setup.py") or folder.has("setup.cfg"):
-        return True
+        return not own or _has_root(folder) or not _says_src(folder)
     backend = table(document, "build-system").get("build-backend")
     poetry = table(document, "tool", "poetry")
     if backend is None:
-        own = all(path.startswith("src/") for path in packages.values())
-        return own and not any(_SRC.search(text) for text in _texts(folder))
+        return own and not _says_src(folder)
     if "poetry" in str(backend) and "packages" not in poetry:
         name = table(document, "project").get("name") or poetry.get("name") or ""
         return re.sub(r"[-_.]+", "_", str(name)).lower() in packages
     return True
+
+
+def _says_src(folder: Folder) -> bool:
+    return any(_SRC.search(text) for text in _texts(folder))
 
 
 def _texts(folder: Folder) -> Iterator[str]:

@@ -33,10 +33,8 @@ def of(text: str, path: str = "src/a.py") -> set[tuple[str, str]]:
         ("import os\nos.listdir('d')", ("d", "folder")),
         ("def of(name):\n    return f'd/{name}.csv'\nopen(of('a'), 'w')", ("d/*.csv", "writes")),
         (
-            "from pathlib import Path\ndef root(start):\n    for p in [start, *start.parents]:\n"
-            "        if (p / 'd').exists():\n            return p\n"
-            "D = root(Path.cwd()) / 'd'\nD.mkdir()",
-            ("d", "fills"),
+            "def up(p):\n  for q in p.parents:\n    return q\nopen(up(p) / 'c')",
+            ("c", "reads"),
         ),
         ("from pathlib import Path\nPath('d').glob('*.csv')", ("d", "folder")),
         (

@@ -1438,8 +1438,13 @@ def test_a_plan_is_no_program(path: str, lines: str, tmp_path: Path) -> None:
     assert [image["command"] for image in images.values()] == [["python", "src/report.py"]]
 
 
-def test_what_code_imports_from_src_stays_in_src(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "more",
+    [{}, {"setup.py": "from setuptools import *\nsetup(name='x', packages=find_packages())"}],
+)
+def test_what_code_imports_from_src_stays_in_src(more: dict[str, str], tmp_path: Path) -> None:
     texts = {
+        **more,
         "requirements.txt": "fastapi\nuvicorn\n",
         "src/ml/__init__.py": "",
         "src/ml/config.py": "name = 'x'\n",
