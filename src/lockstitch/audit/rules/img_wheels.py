@@ -12,6 +12,7 @@ from lockstitch.repository.dockerfile import recipes
 from lockstitch.repository.dockerfile.images import Built, products
 from lockstitch.repository.dockerfile.installs import Install, package_of
 from lockstitch.repository.files import Repository
+from lockstitch.repository.packaging.declared import folder_of
 from lockstitch.repository.packaging.wheels import (
     Machine,
     Verdict,
@@ -285,7 +286,7 @@ def _lock_of(repo: Repository, built: Built) -> tuple[Graph, tuple[str, ...]] | 
         lock = recipes.lock_in(repo, built.image, name)
         if lock is None or not any(package.wheels for package in lock.packages):
             continue
-        if not _pins_others(repo, built, lock):
+        if not _is_of_others(repo, built, lock):
             groups = {
                 value
                 for pip in python
@@ -295,12 +296,17 @@ def _lock_of(repo: Repository, built: Built) -> tuple[Graph, tuple[str, ...]] | 
     return None
 
 
-def _pins_others(repo: Repository, built: Built, lock: Graph) -> bool:
+def _is_of_others(repo: Repository, built: Built, lock: Graph) -> bool:
+    """Return whether a list pins other versions than a lock, or leaves versions open elsewhere."""
     locked = {(package.name, package.version) for package in lock.packages}
     named = [name for install in _python_installs(built) for name in install.files]
-    paths = filter(None, (recipes.file_in(repo, built.image, name) for name in named))
-    pins = [pin for p in paths for pin in lists.read(repo.text(p) or "").entries if pin.version]
-    return any((pin.name, pin.version) not in locked for pin in pins)
+    paths = [path for name in named if (path := recipes.file_in(repo, built.image, name))]
+    return any(
+        (pin.name, pin.version) not in locked if pin.version else folder_of(path) != folder
+        for folder in [folder_of(lock.path)]
+        for path in paths
+        for pin in lists.read(repo.text(path) or "").entries
+    )
 
 
 def _named_torch(repo: Repository, built: Built) -> tuple[int, str] | None:

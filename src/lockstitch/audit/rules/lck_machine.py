@@ -190,8 +190,9 @@ def _pins(repo: Repository, folder: str) -> list[Pin]:
 
 
 def _of_images(repo: Repository, folder: str) -> list[Pin]:
-    """Return the Python of each image that is built in a folder."""
-    stages = [image for built in _built_in(repo, folder) for image in (built, *built.sources)]
+    """Return the Python of each image that has files of a folder; others only run a service."""
+    own = [b for b in _built_in(repo, folder) if any(s.copied for s in b.image.all_steps)]
+    stages = [image for built in own for image in (built, *built.sources)]
     pins = {(pin.path, pin.line): pin for stage in stages if (pin := _pin_of(stage))}
     return list(pins.values())
 

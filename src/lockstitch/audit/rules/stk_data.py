@@ -87,9 +87,11 @@ class STK007(Rule):
                 lost = None if is_for_tests(service) else _lost(service)
                 if lost and (not stack.is_override or service.path == stack.file.path):
                     message = f"`{service.name}` keeps {lost[0]} in the container: no volume is"
-                    message += f" mounted at `{lost[1]}`"
-                    hint = f'volumes: ["{service.name}:{lost[1]}"], and `{service.name}:` below'
+                    message += f" mounted at `{lost[1]}`" if lost[1] else " in its folder"
+                    where = lost[1] or "/data"
+                    hint = f'volumes: ["{service.name}:{where}"], and `{service.name}:` below'
                     hint += " the file's `volumes:`"
+                    hint += "" if lost[1] else "; sqlite:////data/mlflow.db in the command"
                     yield self.finding(service.path, service.line, message, hint=hint)
 
 
@@ -116,8 +118,7 @@ def _lost(service: Service) -> tuple[str, str] | None:
     if role is Role.MLFLOW and (match := _SQLITE.search(command)):
         path = match[1]
         kept = any(_keeps(m, path) for m in mounts) if path.startswith("/") else bool(mounts)
-        folder = path.rpartition("/")[0] if path.startswith("/") else "the folder of its SQLite"
-        return None if kept else ("its SQLite database", folder or "/")
+        return None if kept else ("its SQLite database", path.rpartition("/")[0])
     return None
 
 

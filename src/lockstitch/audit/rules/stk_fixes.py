@@ -43,6 +43,7 @@ _MINIO_KEYS = {
     "MINIO_SECRET_KEY": "AWS_SECRET_ACCESS_KEY",
 }
 _PORT_OF_MLFLOW = regex(r"(?:--port|-p)[ =](\d+)")
+_ELSEWHERE = regex(r"(?:^|\s)(?:--port|-p|--static-prefix)\b")
 _ARTIFACT_ROOT = regex(r"--default-artifact-root[ =](\S+)")
 _BUCKET = "mlflow"
 # The drivers that MLflow's own image lacks; both run on each Python that its images have.
@@ -161,8 +162,11 @@ def _test(service: Service) -> list[str]:
     if last == "seaweedfs" and " -s3" in f" {command}":
         port = _store_port(service)
         return ["CMD", "wget", "-q", "-O", "/dev/null", f"http://127.0.0.1:{port}/healthz"]
-    if role is Role.MLFLOW and re.search(r"\bmlflow (?:server|ui)\b", command):
-        match = _PORT_OF_MLFLOW.search(command)
+    match = _PORT_OF_MLFLOW.search(command)
+    # A port that only a run knows, or another path.
+    elsewhere = "MLFLOW_PORT" in service.environment or _ELSEWHERE.search(command)
+    is_server = role is Role.MLFLOW and re.search(r"\bmlflow (?:server|ui)\b", command)
+    if is_server and (match or not elsewhere):
         url = f"http://127.0.0.1:{match[1] if match else 5000}/health"
         return ["CMD", "python", "-c", f"import urllib.request as u; u.urlopen('{url}')"]
     return []
