@@ -81,6 +81,7 @@ _SERVICES = (
     ),
     re.compile(r"could not translate host name \"(?P<host>[^\"]+)\" to address(?P<port>)"),
     re.compile(r"(?P<host>[\w.-]+):(?P<port>\d+): \[Errno (?:111|-[235])\]"),
+    re.compile(r"Cannot connect to \w+://(?:[^@\s]*@)?(?P<host>[\w.-]+):(?P<port>\d+)/"),
     re.compile(r"Can't connect to MySQL server on '(?P<host>[^':]+):?(?P<port>\d*)"),
     re.compile(
         r"HTTPConnection(?:Pool)?\(host='(?P<host>[^']+)', port=(?P<port>\d+)\)[^\n]*"
@@ -197,7 +198,10 @@ def _unset(output: str, read: Sequence[Sequence[str]]) -> Iterator[tuple[int, st
         yield match.start(), match[1]
     for match in _SETTINGS.finditer(output):
         for field in _FIELD.finditer(match[1]):
-            yield match.start() + field.start(), field[1].upper()
+            name = field[1].upper()  # of the field, which a prefix of the settings stands before
+            whole = (own for names in read for own in names if own.endswith(f"_{name}"))
+            is_whole = any(name in names for names in read)
+            yield match.start() + field.start(), name if is_whole else next(whole, name)
     for match in _ERROR.finditer(output):
         named = None if _ARGUMENTS.match(match[0]) else _VARIABLE.search(match[1])
         known = [name for names in read for name in names if re.search(rf"\b{name}\b", match[1])]

@@ -30,6 +30,13 @@ WINDOWS = "a path of a machine with Windows, which is nowhere else"
         ),
         (*("module", "models"), 'env = {PYTHONPATH = "/app"} in [tool.lockstitch.images.serve]'),
         (
+            *("module", "forms"),
+            (
+                '"lib/forms/**" in `include` and env = {PYTHONPATH = "/app/lib"} in '
+                "[tool.lockstitch.images.serve]"
+            ),
+        ),
+        (
             *("module", "yaml"),
             (
                 "uv add --frozen PyYAML && lockstitch lock, "
@@ -42,7 +49,7 @@ def test_the_remedy_is_of_this_project(
     kind: str, name: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = projects.write(tmp_path / "tiny")
-    projects.write_files(root, {"models/m.pkl": "1\n"})
+    projects.write_files(root, {"models/m.pkl": "1\n", "lib/forms/a.sql": "1\n"})
     project = load(root)
     lack = Lack(kind=kind, name=name)
     verdict = Verdict(outcome="failed", seconds=1.0, code=1, lacks=(lack,))

@@ -83,6 +83,10 @@ from lockstitch.trial.verdict import Lack, folders_written, gives_up, lacks
             *("service", "db:5432"),
         ),
         ('could not translate host name "db" to address: unknown\n', "service", "db"),
+        (
+            "consumer: Cannot connect to amqp://guest:**@mq:5672//: [Errno 111] Refused.\n",
+            *("service", "mq:5672"),
+        ),
         ("ServerSelectionTimeoutError: mongo:27017: [Errno -2] Name\n", "service", "mongo:27017"),
         ("bentoml.exceptions.NotFound: no Models with name 'm' found\n", "model", "m"),
         ("MissingConfigError: It seems ClearML is not configured here!\n", "account", "ClearML"),
@@ -278,3 +282,10 @@ def test_what_calls_a_handler_of_lambda_is_a_service() -> None:
 def test_each_variable_that_an_error_names_is_named() -> None:
     told = "RuntimeError: MODEL_REPO and/or MODEL_FILE not set\n"
     assert [lack.name for lack in lacks(told)] == ["MODEL_REPO", "MODEL_FILE"]
+
+
+def test_a_field_of_settings_is_the_variable_that_its_prefix_begins() -> None:
+    fields = "HOST\n  Field required [type=missing]\nmode\n  Field required [type=missing]\n"
+    output = f"pydantic_core.ValidationError: 2 validation errors for DBSettings\n{fields}"
+    named = [lack.name for lack in lacks(output, [["DB_HOST", "DB_PORT", "MODE"]])]
+    assert named == ["MODE", "DB_HOST"]

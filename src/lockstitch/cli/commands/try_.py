@@ -257,13 +257,26 @@ def _remedy_of_module(project: Project, spec: ImageSpec, lack: Lack) -> str:
     top = distribution_of(lack.name.partition(".")[0])
     if "." in lack.name and distribution_of(lack.name) == top:  # Python found what it is in
         return f"the version of {top} that is here has none: uv add '{top}<VERSION'"
-    if (
-        "." not in lack.name
-        and (project.root / lack.name).is_dir()
-        and "PYTHONPATH" not in spec.env
-    ):
-        return f'env = {{PYTHONPATH = "/app"}} in [tool.lockstitch.images.{spec.name}]'
+    if "." not in lack.name and "PYTHONPATH" not in spec.env and (own := _own(project, lack.name)):
+        above, inside = own
+        found = f'env = {{PYTHONPATH = "{posixpath.normpath(f"/app/{above}")}"}}'
+        is_there = (project.root / lack.name).is_dir() or inside in spec.include
+        included = "" if is_there else f'"{inside}" in `include` and '
+        return f"{included}{found} in [tool.lockstitch.images.{spec.name}]"
     return lack.line(spec.name)
+
+
+def _own(project: Project, module: str) -> tuple[str, str] | None:
+    """Return the folder of the project that a module is in, and what includes it; None for none."""
+    if (project.root / module).is_dir():
+        return "", f"{module}/**"
+    for file in files.walk(project.root):
+        *folders, name = file.name.split("/")
+        at = folders.index(module) if module in folders else len(folders)
+        if at < len(folders) or name == f"{module}.py":
+            above = "/".join(folders[:at])
+            return above, posixpath.join(above, f"{module}/**" if at < len(folders) else name)
+    return None
 
 
 def _mended(spec: ImageSpec, verdict: Verdict) -> Iterator[str]:
@@ -291,9 +304,14 @@ def _mended(spec: ImageSpec, verdict: Verdict) -> Iterator[str]:
         yield f"it writes {names} beside the code: outputs = [{shown}], or write to a folder"
     elif folders:
         yield f"it writes to folders of the image: outputs = [{shown}]"
-    for name in writes:
-        if name.startswith("/"):
-            yield f"it writes to `{name}`: set the variable that moves it to /tmp, in `env`"
+    for name in (name for name in writes if name.startswith("/")):
+        if name.startswith("/home/"):
+            yield (
+                f"it writes to the home folder (`{name}`): lockstitch try {spec.name} --env "
+                f'HOME=/tmp, and env = {{HOME = "/tmp"}} in [tool.lockstitch.images.{spec.name}]'
+            )
+            return
+        yield f"it writes to `{name}`: set the variable that moves it to /tmp, in `env`"
 
 
 def _words(spec: ImageSpec, verdict: Verdict) -> str:

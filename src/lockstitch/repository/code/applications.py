@@ -27,7 +27,10 @@ _HIGHEST = 65535
 
 @frozen
 class Application:
-    """One application; `name` is the attribute of its module, empty for a file that is run."""
+    """One application; `name` is the attribute of its module, empty for a file that is run.
+
+    That is so too for one that only a run makes: below `if __name__ == "__main__"`.
+    """
 
     kind: str  # a table of applications.toml, or `script`
     path: str
@@ -74,9 +77,7 @@ def code_of(path: str, text: str) -> Code | None:
     source = parsed(f"{path}.py", text)  # a notebook's code comes as that of one file
     if tree is None or source is None:
         return None
-    has_main = any(
-        isinstance(node, ast.If) and "__name__" in ast.dump(node.test) for node in tree.body
-    )
+    has_main = any(_is_guard(node) for node in tree.body)
     return Code(
         path=path,
         tree=tree,
@@ -121,7 +122,8 @@ def applications(
 def _assigned(code: Code, factories: Mapping[str, str]) -> Iterator[Application]:
     """Yield the applications that names at the top of a file stand for."""
     own = {function.name: kind for function, kind in _makers(code)}
-    for node in _top(code.tree.body):
+    guarded = [node for top in code.tree.body if _is_guard(top) for node in ast.walk(top)]
+    for node in (*_top(code.tree.body), *guarded):
         value = getattr(node, "value", None)
         if isinstance(node, ast.With):
             for item in node.items:
@@ -141,8 +143,10 @@ def _assigned(code: Code, factories: Mapping[str, str]) -> Iterator[Application]
         called = dotted(value.func, code.names)
         kind = _kind(code, value) or own.get(called, "") or factories.get(called, "")
         kind = kind or _bound(code, value) or _guessed(code, name)
-        if kind and name:
+        if kind and name and node not in guarded:
             yield Application(kind=kind, path=code.path, line=node.lineno, name=name)
+        elif kind and name and by_of(kind) in {"asgi", "wsgi"}:
+            yield Application(kind=kind, path=code.path, line=node.lineno)
 
 
 def _decorates(code: Code, node: ast.expr) -> str:
@@ -239,17 +243,19 @@ def _started(code: Code) -> Iterator[Application]:
 
 
 def _main_line(code: Code) -> int:
-    for node in code.tree.body:
-        if isinstance(node, ast.If) and "__name__" in ast.dump(node.test):
-            return node.lineno
-    return 1
+    return next((node.lineno for node in code.tree.body if _is_guard(node)), 1)
+
+
+def _is_guard(node: ast.stmt) -> bool:
+    """Return whether a statement is `if __name__ == "__main__"`, which no import runs."""
+    return isinstance(node, ast.If) and "__name__" in ast.dump(node.test)
 
 
 def _top(body: list[ast.stmt]) -> Iterator[ast.stmt]:
     """Yield the statements that run at import, those in branches too."""
     for node in body:
         yield node
-        if isinstance(node, ast.If | ast.Try | ast.With):
+        if isinstance(node, ast.If | ast.Try | ast.With) and not _is_guard(node):
             for part in ("body", "orelse", "finalbody"):
                 yield from _top(getattr(node, part, []))
 
@@ -330,7 +336,8 @@ def is_local(code: Code, application: Application) -> bool | None:
     local: bool | None = None
     for call in _calls(code):
         name = dotted(call.func, code.names)
-        if name in {f"{application.name}.run", "uvicorn.run"}:
+        own = name == f"{application.name}.run" if application.name else name.endswith("app.run")
+        if own or name == "uvicorn.run":
             given = {keyword.arg: keyword.value for keyword in call.keywords}
             first = 1 if name == "uvicorn.run" else 0
             hosts = [given["host"]] if "host" in given else call.args[first : first + 1]

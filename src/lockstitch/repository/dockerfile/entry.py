@@ -21,6 +21,7 @@ class Started:
     call: Call
     path: str
     line: int
+    beside: bool = False  # `… &`: the others start while it runs
 
 
 @frozen
@@ -59,19 +60,22 @@ def entry(steps: Sequence[Step], script: Callable[[str], tuple[str, str] | None]
     else:
         started = _of(first)
     by_shell = not first.instruction.json
-    programs, is_script = [*started], False
-    for program in started:
-        opened = _script_of(program.call, script)
-        if opened is not None:
-            is_script = True
-            path, text = opened
-            programs += _inside(path, text)
+    inside = of_scripts([program.call for program in started], script)
+    programs, is_script = [*started, *inside], bool(inside)
     direct = started[0].call.written if started else ""
     is_script = is_script or direct.endswith((".sh", ".bash"))
     is_script = is_script or (direct.startswith(("/", "./")) and "/bin/" not in direct)
     if entrypoint is not None and command is not None and is_script:
         programs += _of(command)
     return Entry(started=tuple(programs), step=first, by_shell=by_shell, script=is_script)
+
+
+def of_scripts(
+    calls: Sequence[Call], script: Callable[[str], tuple[str, str] | None]
+) -> list[Started]:
+    """Return the programs of the scripts that calls start; `script` gives one's path and text."""
+    opened = [_script_of(command, script) for command in calls]
+    return [program for pair in opened if pair for program in _inside(*pair)]
 
 
 def _last(steps: Sequence[Step], name: str) -> Step | None:
@@ -108,8 +112,9 @@ def _script_of(
 
 def _inside(path: str, text: str) -> list[Started]:
     script = shell.read(text.replace("\r\n", "\n"), shell.line_starts(text, 1))
-    calls = (call(command, {}) for command in script.commands)
-    return [Started(call=command, path=path, line=command.line) for command in calls if command]
+    ends = [*(command.before for command in script.commands[1:]), ""]
+    calls = [(call(command, {}), end) for command, end in zip(script.commands, ends, strict=True)]
+    return [Started(call=c, path=path, line=c.line, beside=end == "&") for c, end in calls if c]
 
 
 def serves(command: Call, *, exposes: bool) -> bool:

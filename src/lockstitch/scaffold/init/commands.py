@@ -18,7 +18,7 @@ from lockstitch.python.tables import table
 from lockstitch.repository.compose.services import compose_files
 from lockstitch.repository.compose.values import Service
 from lockstitch.repository.dockerfile.contexts import Use
-from lockstitch.repository.dockerfile.entry import serves
+from lockstitch.repository.dockerfile.entry import Started, of_scripts, serves
 from lockstitch.repository.dockerfile.images import Built, ImageFile, image_files
 from lockstitch.repository.dockerfile.stages import Step
 from lockstitch.repository.files import Repository
@@ -143,7 +143,8 @@ def _starts(file: ImageFile, built: Built) -> Iterator[tuple[str, list[Call], Us
         key = tuple((command.program, command.words) for command in calls)
         if calls and key not in seen:
             seen.add(key)
-            yield use.service.name, calls, use
+            for label, those in _apart(calls, of_scripts(calls, file.script)):
+                yield label or use.service.name, those, use
     supervised = [*_supervised(file, built, own)] if not seen else []
     plain = [use for use in uses if not _service_calls(use.service)]
     first = next(iter(plain), None)
@@ -152,7 +153,26 @@ def _starts(file: ImageFile, built: Built) -> Iterator[tuple[str, list[Call], Us
         label = (first.service.name if first else "") or _label(file.path)
         if label == _label(file.path) and built.stage.name and len(file.products) > 1:
             label = built.stage.name
-        yield label, own, first
+        for name, calls in _apart([], built.entry.started):
+            yield name or label, calls, first
+
+
+def _apart(calls: list[Call], inside: Sequence[Started]) -> Iterator[tuple[str, list[Call]]]:
+    """Yield calls with those of a script, and each program that it lets run beside by a name."""
+    every = [*calls, *(program.call for program in inside)]
+    beside = [program.call for program in inside if program.beside and _starter(program.call)]
+    if beside and not any(_starter(c) for c in every if c not in beside):
+        beside.remove(max(beside, key=lambda command: serves(command, exposes=True)))
+    yield from ((_named_by(command), [command]) for command in beside)
+    yield "", [command for command in every if command not in beside]
+
+
+def _named_by(command: Call) -> str:
+    """Return a name for the image of a program: `worker` of Celery, `streamlit`, a script's."""
+    word = next((w for w in command.words if w in {"worker", "beat", "flower"}), "")
+    script = next((w for w in command.words if w.endswith(".py")), "")
+    of_python = posixpath.basename(script).removesuffix(".py") or command.program
+    return word or (of_python if command.program == "python" else command.program)
 
 
 def _supervised(file: ImageFile, built: Built, own: list[Call]) -> Iterator[tuple[str, list[Call]]]:

@@ -546,7 +546,7 @@ def _image(facts: Facts, program: Program, contents: Contents) -> tuple[dict[str
             continue
         others = sorted(g for g, names in known.items() if name in names and g != "dev")
         named += others[:1]
-        lines += [] if others else [line]
+        lines += [] if others else [re.split("[<>=]", line)[0] if facts.day else line]
     named += [program.image] if lines else []
     values: dict[str, Any] = {"groups": sorted(set(named))} if named else {}
     values |= {"include": contents.include} if contents.include else {}

@@ -12,6 +12,7 @@ from lockstitch.repository.code.source import python_of
 from lockstitch.values import positional
 
 _MOST = 1 << 20  # bytes of a file that people write by hand
+_MOST_CODE = 8 << 20  # of one that may have a picture in a text
 _LARGEST_NOTEBOOK = 64 << 20  # bytes: most of it is pictures
 
 
@@ -40,8 +41,9 @@ class Folder:
         if not path.is_file():
             message = f"`{name}` is there and no file"
             raise LockstitchError(message, hint=f"move it away: mv {name} {name}.old")
-        if path.stat().st_size > _MOST:
-            message = f"`{name}` has {path.stat().st_size} bytes, over the limit of {_MOST}"
+        most = _MOST_CODE if name.endswith(".py") else _MOST
+        if path.stat().st_size > most:
+            message = f"`{name}` has {path.stat().st_size} bytes, over the limit of {most}"
             raise LockstitchError(message, hint="move it away; people write no files of that size")
         return decoded(path.read_bytes()) if any_encoding else files.read_text(path)
 

@@ -607,7 +607,9 @@ class _Finder:
     ) -> dict[str, str]:
         """Return the variables with what PYTHONPATH lacks for the imports of a command."""
         best, lacking = dict(env), self._lacking(words, env, workdir)
-        options = [f"/app/{root}" if root else "/app" for root in self._roots() if lacking]
+        beside = posixpath.dirname(self._file_of(words, env, workdir)) if lacking else ""
+        roots = sorted(self._roots(), key=lambda root: root != beside) if lacking else []
+        options = [f"/app/{root}" if root else "/app" for root in roots]
         while lacking:
             there = best.get("PYTHONPATH", "")
             choices = [
@@ -738,7 +740,8 @@ class _Finder:
         hint = any(self._points(s, app.path) for s in self._hints)
         place = names.index(stem) if stem in names else len(names)
         named = app.name in {"app", "application", "api", ""}
-        return (is_page, not hint, app.factory, place, len(parts), not named, app.path)
+        unnamed = app.by in _APIS and not app.name  # no other program can serve it
+        return (is_page, unnamed, not hint, app.factory, place, len(parts), not named, app.path)
 
     def _points(self, hint: NamedCommand, path: str) -> bool:
         env = {"PYTHONPATH": f"/app/{hint.folder}"} if hint.folder else {}
@@ -812,6 +815,13 @@ class _Finder:
     ) -> tuple[list[str], dict[str, str]]:
         """Return the words and variables that start an application."""
         way, name = app.by, app.name or "app"
+        if way in _APIS and not app.name:
+            if is_local(self._codes[app.path], app):
+                self.notes.append(
+                    f"`{app.path}:{app.line}` is reached from its own machine alone: "
+                    f'host="{_HOST}" where it is run'
+                )
+            return self._script_command(app.path)
         if way == "asgi":
             way = "uvicorn"
             if "hypercorn" in self._declared and "uvicorn" not in self._declared:
@@ -1256,11 +1266,23 @@ def moved(program: Program, workdir: str) -> Program:
         at = words.index("--app-dir")
         folder = _below(words[at + 1], workdir)
         words[at : at + 2] = [] if folder == "." else ["--app-dir", folder]
-    elif by_module and not {*paths} - {f"/app/{workdir}"}:
+    elif by_module and not ({*paths} - {f"/app/{workdir}"} and _reaches(program, env, workdir)):
         paths.append("/app")  # from where the module is named
     env |= {"PYTHONPATH": ":".join(paths)} if paths else {}
     before = tuple(moved(step, workdir) for step in program.before)
     return replace(program, command=tuple(words), env=env, workdir=workdir, before=before)
+
+
+def _reaches(program: Program, env: Mapping[str, str], workdir: str) -> bool:
+    """Return whether a program's module is found from another folder too."""
+    entry = entry_of(program.command, env, workdir)
+    stem = program.path.removesuffix(".py").removesuffix("/__init__").removesuffix("/__main__")
+    places = (
+        [posixpath.join(root, entry.module.replace(".", "/")) for root in entry.roots]
+        if (entry)
+        else []
+    )
+    return stem in map(posixpath.normpath, places)
 
 
 def _named_by_folder(path: str) -> str:

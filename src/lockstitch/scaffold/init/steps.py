@@ -28,6 +28,7 @@ def complete(facts: Facts, known: Found) -> list[Contents]:
         complete.append(_joined(contents, chain))
     complete += _feeders(known, complete, scripts)
     for contents in complete:
+        _rename(known, contents)
         if contents.program.stays:
             _await(known, contents, [image for image in complete if not image.program.stays])
         else:
@@ -116,6 +117,18 @@ def _say_elsewhere(server: Contents, name: str, jobs: Sequence[Contents]) -> Non
                     f"{name}, and `{name}` into the `include` of `{server.program.image}`"
                 )
                 return
+
+
+def _rename(known: Found, contents: Contents) -> None:
+    """Include what is there in other letters, upper for lower: `build` says how to rename it."""
+    twins = {name.lower(): name for name in known.repo.every_name}
+    for name in [name for name in contents.absent if name.lower() in twins]:
+        contents.include = without_parts([*contents.include, name])
+        contents.reasons.append(f"{contents.absent.pop(name)}: `{name}`")
+        contents.notes.append(
+            f"image `{contents.program.image}` includes `{name}`, which the project has in other "
+            f"letters: git mv {twins[name.lower()]} {name}"
+        )
 
 
 def _pull(known: Found, job: Contents) -> None:

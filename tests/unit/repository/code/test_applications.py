@@ -121,6 +121,7 @@ def test_what_is_none(text: str) -> None:
             "litserve",
             "",
         ),
+        ("import flask\nif __name__ == '__main__':\n  a = flask.Flask('a')", "flask", ""),
         ("print('x')", "script", ""),
     ],
 )

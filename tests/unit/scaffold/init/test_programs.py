@@ -70,6 +70,13 @@ def test_the_command_of_a_shape(path: Path, tmp_path: Path) -> None:
             "left out: `models/m.bin` (main.py:1): not in this folder, which has `m.bin`",
         ),
         (
+            {"main.py": "open('Models/m.bin')\n", "models/m.bin": "1\n"},
+            (
+                "image `app` includes `Models/m.bin`, which the project has in other letters: "
+                "git mv models/m.bin Models/m.bin"
+            ),
+        ),
+        (
             {"main.py": "import os\nprint(os.environ['A_KEY'])\n"},
             (
                 "image `app` reads variables that have no default: `A_KEY` (main.py:2); "
@@ -848,6 +855,7 @@ def test_parameters_of_mlproject_have_their_defaults(tmp_path: Path) -> None:
         ("from sklearn.datasets import fetch_openml as f\nf('x')\n", "/tmp"),
         ("import tensorflow as tf\ntf.keras.datasets.mnist.load_data()\n", "/tmp"),
         ("import nltk\nnltk.word_tokenize('x')\n", None),
+        ("import crewai\ncrewai.Agent()\n", "/tmp"),
         ("from prefect import flow\n@flow\ndef main(): ...\nmain()\n", "/tmp"),
     ],
 )
