@@ -55,6 +55,29 @@ def run(
         raise
 
 
+def begin(work: Callable[[], Result]) -> Callable[[], Result]:
+    """Start the work, and return the function that waits for its result, or raises its error."""
+    done: list[tuple[list[Result], BaseException | None]] = []
+
+    def all_of_it() -> None:
+        try:
+            done.append(([work()], None))
+        except BaseException as error:  # noqa: BLE001 -- raised in the thread that waits
+            done.append(([], error))
+
+    thread = threading.Thread(target=all_of_it, name="lockstitch", daemon=True)
+    thread.start()
+
+    def wait() -> Result:
+        thread.join()
+        ((results, error),) = done
+        if error:
+            raise error
+        return results[0]
+
+    return wait
+
+
 def in_turn(items: Iterable[Item], work: Callable[[Item], Result]) -> list[Result]:
     """Return the results of the work in this thread; raises all its LockstitchErrors at once."""
     results, problems = list[Result](), list[LockstitchError]()

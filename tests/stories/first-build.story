@@ -14,7 +14,8 @@ $ lockstitch lock
 $ lockstitch lock --check
 > the locks fit
 $ lockstitch build
-> * fetch 17 files (N s)
+> * fetch 13 files (N s)
+> * fetch 4 files (N s)
 > * build 9 layers (N s)
 > serve: 4.0 kB, N kB compressed, 6 layers, 6 made
 > serve sha256:DIGEST

@@ -9,7 +9,8 @@ $ lockstitch build  # exits 1
 $ mkdir models
 $ echo model > models/model.onnx
 $ lockstitch build  # exits 1
-> * fetch 15 files (N s)
+> * fetch 13 files (N s)
+> * fetch 2 files (N s)
 > * build 6 layers (N s)
 > error: image `small` has 2.5 kB unpacked, over its budget of 1.0 kB; most of it: /var 0.8 kB, alpha 1.0 0.7 kB, epsilon 5.0 0.5 kB, /etc 0.3 kB, /app data 0.2 kB
 > hint: drop a package from its groups, set trim = true, or raise the budget of small

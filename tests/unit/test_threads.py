@@ -44,3 +44,16 @@ def test_work_that_was_stopped_before_it_began_is_no_wait_for_ever() -> None:
     stopped.set()
     with pytest.raises(LockstitchError, match="stopped before it began"):
         threads.run(range(3), str, parallel=2, stopped=stopped)
+
+
+def test_work_that_was_begun_gives_its_result_or_its_error() -> None:
+    assert [threads.begin(lambda: 7)() for _ in range(2)] == [7, 7]
+
+    def fails() -> None:
+        message = "no"
+        raise LockstitchError(message)
+
+    wait = threads.begin(fails)
+    for _ in range(2):  # as often as somebody waits
+        with pytest.raises(LockstitchError, match="no"):
+            wait()

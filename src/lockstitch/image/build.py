@@ -3,7 +3,7 @@
 import contextlib
 import os
 import threading
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -28,7 +28,7 @@ from lockstitch.image.bytecode import Interpreter
 from lockstitch.image.collisions import Collision, PackageFiles
 from lockstitch.image.contents import unusual
 from lockstitch.image.layer_records import LayerRecords
-from lockstitch.image.layers import Damaged, Job, LayerResult, make_all
+from lockstitch.image.layers import ROOT_KINDS, Damaged, Job, LayerResult, Workers, make_all
 from lockstitch.image.own_files import OwnFiles
 from lockstitch.image.plan import LayerPlan, Prepared, prepare, prepare_base
 from lockstitch.image.project_wheel import ProjectWheel
@@ -95,6 +95,8 @@ class Builder:
         self._records = LayerRecords(store, cache)
         self._own_files = OwnFiles(project, store)
         self._interpreters: dict[Digest, Interpreter] = {}
+        self._workers: Workers | None = None  # of one build
+        self._begun: Callable[[], None] = lambda: None  # waits for `_begin`
 
     def build(
         self,
@@ -113,6 +115,42 @@ class Builder:
         """
         assemble.check_references(self._project)
         _check_form(specs, form)
+        own = self._own_files
+        with Workers() as workers:
+            self._workers = workers
+            self._begun = threads.begin(lambda: self._begin(specs, layout, workers, own))
+            try:
+                return self._built(specs, layout, form, shallow=shallow)
+            finally:
+                self._workers = None
+
+    def _begin(
+        self, specs: Sequence[ImageSpec], layout: Layout, workers: Workers, own: OwnFiles
+    ) -> None:
+        """Fetch what a build without its base lacks, and start making the base.
+
+        Meanwhile the project's wheel is built; to compile, the others wait for the base's files.
+        """
+        platforms = self._project.platforms
+        bases = [p for p in platforms if not self._lock.base_for(p).image]
+        plans = [prepare_base(self._project, self._lock, platform).layers for platform in bases]
+        known = (layer for layers in plans for layer in layers if layer.kind in ROOT_KINDS)
+        if self._records.has_cache or all(self._records.layer(p, layout) for p in known):
+            return
+        prepared = [
+            prepare(self._project, self._lock, spec, platform, None, self._store, own=own)
+            for spec in specs
+            for platform in platforms
+        ]
+        missing = self._missing(prepared, layout)
+        roots = {k: missing[k] for k in missing if missing[k][0].kind in ROOT_KINDS}
+        self._fetcher.fetch([*self._downloads(roots.values())], self._progress)
+        workers.begin([self._job(planned, image) for planned, image in missing.values()])
+        self._fetcher.fetch([*self._downloads(missing.values())], self._progress)
+
+    def _built(
+        self, specs: Sequence[ImageSpec], layout: Layout, form: str, *, shallow: bool
+    ) -> list[Built]:
         planned = self._prepare_whole(specs)
         accelerators.check(planned)
         for note in accelerators.notes(self._project, planned, self._sizes):
@@ -443,8 +481,7 @@ class Builder:
             missing = [wheel for wheel in prepared.wheels if wheel.name not in files]
             if not missing:
                 return files
-            downloads = [*_wheel_downloads(missing), *self._downloads(also)]
-            self._fetcher.fetch(downloads, self._progress)
+            self._fetch([*_wheel_downloads(missing), *self._downloads(also)])
             self._build_sources(
                 (
                     replace(planned, wheels=tuple(e for e in planned.wheels if e in missing)),
@@ -511,12 +548,12 @@ class Builder:
             return {}
         results: dict[str, LayerResult] = {}
         for _ in range(_TRIES):
-            self._fetcher.fetch(list(self._downloads(missing.values())), self._progress)
+            self._fetch([*self._downloads(missing.values())])
             self._build_sources(missing.values())
             jobs = [self._job(planned, image) for planned, image in missing.values()]
             damaged = {}
             with self._looked_at(image for planned, image in missing.values() if planned.wheels):
-                for job, result in make_all(jobs, self._progress, self._interpreter):
+                for job, result in make_all(jobs, self._progress, self._interpreter, self._workers):
                     if isinstance(result, Damaged):
                         damaged[job.plan.key] = missing[job.plan.key]
                         continue
@@ -526,6 +563,12 @@ class Builder:
                 return results
             missing = damaged
         raise self._unstable(", ".join(f"`{layer.title:.60}`" for layer, _ in missing.values()))
+
+    def _fetch(self, downloads: Sequence[Download]) -> None:
+        """Fetch what is not here once what was begun has ended; raises as `Fetcher.fetch`."""
+        with contextlib.suppress(LockstitchError):  # which the other fetch meets again
+            self._begun()
+        self._fetcher.fetch(downloads, self._progress)
 
     @contextlib.contextmanager
     def _looked_at(self, prepared: Iterable[Prepared]) -> Iterator[None]:

@@ -48,6 +48,7 @@ class Interpreter:
     minor: str
 
 
+_UNREAD = ("etc/", "usr/share/", "var/")  # what of a base no compiler of bytecode reads
 _ENVIRONMENT = {"LC_ALL": "C"}  # nothing of the host's environment reaches the compiler
 # Before 3.11 the members of a set stand in bytecode in the order of their hashes (cpython#81777),
 # whose seed only a variable sets, which -I does not read. No module of the script's folder is
@@ -270,10 +271,15 @@ def _folder(base: Base) -> str:
 
 
 def _unpack(entries: Iterable[Entry], root: Path) -> None:
-    """Write the files of a base below a folder of the store; its own links stay inside."""
+    """Write the files that an interpreter reads below a folder of the store.
+
+    The links of a base stay inside of it.
+    """
     files.remove(root)
     root.mkdir(parents=True)
     for entry in entries:
+        if entry.path.startswith(_UNREAD):
+            continue  # half of the files of Debian's: zones, licences, certificates
         path = root / entry.path
         if entry.kind is Kind.FOLDER:
             path.mkdir(parents=True, exist_ok=True)

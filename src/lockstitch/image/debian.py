@@ -157,11 +157,13 @@ def system_tree(
     Raises LockstitchError with every package missing from the store, and every member that no
     package should hold.
     """
+    digests = [package.digest for package in packages]
+    intact = threads.run(digests, store.read_again, parallel=_THREADS)
     raise_all(
         [
             absent(p.digest, f"{p.name} {p.version}")
-            for p in packages
-            if not store.read_again(p.digest)
+            for p, is_whole in zip(packages, intact, strict=True)
+            if not is_whole
         ]
     )
     tree = Tree()
@@ -174,9 +176,11 @@ def system_tree(
         data = store.path(package.digest).read_bytes()
         return read_archive(data, f"{package.name} {package.version}")
 
-    # What takes the time is xz, which other threads can work beside.
-    archives = threads.run(packages, read, parallel=_THREADS)
-    for package, archive in zip(packages, archives, strict=True):
+    # What takes the time is xz, which other threads can work beside, the longest first.
+    longest = sorted(packages, key=lambda package: -package.size)
+    archives = dict(zip(longest, threads.run(longest, read, parallel=_THREADS), strict=True))
+    for package in packages:
+        archive = archives[package]
         name = f"{package.name} {package.version}"
         programs = package.name in whole
         tree.add_all(archive.members, name, certificates, programs=programs)

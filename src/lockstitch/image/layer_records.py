@@ -48,6 +48,11 @@ class LayerRecords:
         self._cached: dict[str, CachedLayer] = {}
         self._looked: dict[str, LayerPlan] = {}
 
+    @property
+    def has_cache(self) -> bool:
+        """Whether layers may be taken from a cache."""
+        return self._cache is not None
+
     def look(self, plans: Iterable[LayerPlan]) -> None:
         """Ask the cache for layers, once each; app files are soon packed, and rarely shared."""
         if self._cache is None:

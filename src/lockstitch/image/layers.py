@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from lockstitch import environ, memory
 from lockstitch.digest import Digest
@@ -38,6 +38,8 @@ from lockstitch.values import field, frozen, replace
 if TYPE_CHECKING:
     from concurrent.futures import Future, ProcessPoolExecutor
 
+ROOT_KINDS = frozenset({"system", "python"})  # of the layers that are a base
+_BASE_KINDS = ROOT_KINDS | {"added"}  # made of the packages of a base
 _SMALL = 4 << 20  # bytes of input below which a process costs more than it saves
 _WORKER = 160 << 20  # bytes of memory of a worker and of the compiler of bytecode that it starts
 
@@ -102,17 +104,20 @@ def make(job: Job, root: list[Entry] | None = None) -> LayerResult | Damaged:
     that changed since it was hashed.
     """
     store = Store(job.store)
-    damaged = tuple(digest for digest in _packages(job) if not store.read_again(digest))
-    if damaged:
-        return Damaged(digests=damaged)
+    if job.plan.kind not in _BASE_KINDS and (damaged := _damaged(job, store)):
+        return Damaged(digests=damaged)  # whoever unpacks a base's packages hashes them
     try:
         return _made(job, store, [] if root is None else root)
     except (LockstitchError, OSError):
         # Nobody is blamed for a package that another process has damaged or taken away.
-        damaged = tuple(digest for digest in _packages(job) if not store.read_again(digest))
+        damaged = _damaged(job, store)
         if not damaged:
             raise
         return Damaged(digests=damaged)
+
+
+def _damaged(job: Job, store: Store) -> tuple[Digest, ...]:
+    return tuple(digest for digest in _packages(job) if not store.read_again(digest))
 
 
 def _made(job: Job, store: Store, root: list[Entry]) -> LayerResult:
@@ -311,8 +316,72 @@ def _app(job: Job, pack: Pack) -> Iterator[Entry]:
 # --- many at once
 
 
+class Workers:
+    """The processes that make a build's layers, started with the first that is worth one."""
+
+    def __init__(self) -> None:
+        """Start none yet."""
+        self._lock = threading.Lock()
+        self._is_open = True
+        self._pool: ProcessPoolExecutor | None = None
+        self._store: Store | None = None
+        self.begun: dict[tuple[str, ...], Future[list[LayerResult | Damaged]]] = {}  # by keys
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        """End the processes, at once after an error."""
+        self._is_open = False
+        if kind:
+            self.stop()
+        elif self._pool:
+            self._pool.shutdown()
+
+    def begin(self, jobs: Sequence[Job]) -> None:
+        """Start making bases where there are processes for them; `make_all` takes them over."""
+        roots = [unit for unit in _units(jobs) if unit[0].plan.kind in ROOT_KINDS]
+        with contextlib.suppress(LockstitchError):  # too little memory: `make_all` says so
+            if most := _workers(len(jobs)):
+                self.begun |= {_keys(unit): self.submit(unit, most) for unit in roots}
+
+    def submit(self, unit: tuple[Job, ...], most: int) -> "Future[list[LayerResult | Damaged]]":
+        """Return the results to come of jobs that one process makes; `most` processes start."""
+        with self._lock, _interrupts_held():  # while children start, who take the mask over
+            if begun := self.begun.pop(_keys(unit), None):
+                return begun
+            if not self._is_open:
+                message = "the build has ended"
+                raise LockstitchError(message)
+            self._store = Store(unit[0].store)
+            self._pool = self._pool or _pool(most)
+            return self._pool.submit(_made_together, unit)
+
+    def stop(self) -> None:
+        """End the processes, and remove what they leave in the store."""
+        with self._lock:
+            pool, self._pool = self._pool, None
+            self.begun.clear()
+        if pool is None or self._store is None:
+            return
+        import multiprocessing
+
+        # Without this, Ctrl-C would wait for the longest layer.
+        pool.shutdown(wait=False, cancel_futures=True)
+        children = multiprocessing.active_children()
+        for child in children:
+            child.terminate()
+        for child in children:
+            child.join()
+            self._store.drop_temporaries(child.pid)
+
+
 def make_all(
-    jobs: Sequence[Job], progress: Reporter, interpreter: Callable[[Job], Interpreter]
+    jobs: Sequence[Job],
+    progress: Reporter,
+    interpreter: Callable[[Job], Interpreter],
+    workers: Workers | None = None,
 ) -> Iterator[tuple[Job, LayerResult | Damaged]]:
     """Yield each job with its result, the longest first, on as many processes as cores.
 
@@ -331,9 +400,11 @@ def make_all(
     units = _units(jobs)
     label = f"build {counted(len(jobs), 'layer')}"
     total = sum(_weight(job) + 1 for job in jobs)
-    workers = _workers(len(units)) if total >= _SMALL else 0
-    with progress.task(label, total) as task:
-        if not workers:
+    most = _workers(len(units)) if total >= _SMALL else 0
+    if workers and workers.begun:
+        most = most or 1
+    with progress.task(label, total) as task, contextlib.ExitStack() as opened:
+        if not most:
             for unit in units:
                 root: list[Entry] = []
                 for job in ready(unit):
@@ -341,31 +412,25 @@ def make_all(
                     task.advance(_weight(job) + 1)
             return
         import concurrent.futures  # and processes: 15 ms that a build of a small layer does without
-        import multiprocessing
 
-        with _pool(workers) as pool:
-            futures = {}
-            try:
-                for unit in map(ready, units):
-                    with _interrupts_held():  # while children start, who take the mask over
-                        future = pool.submit(_made_together, unit)
-                    futures[future] = unit
-                    made |= {job.base.plain.digest: future for job in unit if job.unpacks}
-                for future in concurrent.futures.as_completed(futures):
-                    unit = futures[future]
-                    for job, result in zip(unit, _results(future, unit), strict=True):
-                        yield job, result
-                        task.advance(_weight(job) + 1)
-            except BaseException:
-                # Without this, Ctrl-C would wait for the longest layer.
-                pool.shutdown(wait=False, cancel_futures=True)
-                children = multiprocessing.active_children()
-                for child in children:
-                    child.terminate()
-                for child in children:
-                    child.join()
-                    Store(jobs[0].store).drop_temporaries(child.pid)
-                raise
+        workers = workers or opened.enter_context(Workers())
+        futures = {}
+        try:
+            for unit in map(ready, units):
+                futures[future := workers.submit(unit, most)] = unit
+                made |= {job.base.plain.digest: future for job in unit if job.unpacks}
+            for future in concurrent.futures.as_completed(futures):
+                unit = futures[future]
+                for job, result in zip(unit, _results(future, unit), strict=True):
+                    yield job, result
+                    task.advance(_weight(job) + 1)
+        except BaseException:
+            workers.stop()
+            raise
+
+
+def _keys(unit: tuple[Job, ...]) -> tuple[str, ...]:
+    return tuple(job.plan.key for job in unit)
 
 
 def _units(jobs: Sequence[Job]) -> list[tuple[Job, ...]]:
@@ -376,7 +441,7 @@ def _units(jobs: Sequence[Job]) -> list[tuple[Job, ...]]:
     units: dict[str, list[Job]] = {}
     compiled = {job.base.plain.digest for job in jobs if job.compiles}
     for job in sorted(jobs, key=lambda job: (job.plan.kind != "system", job.plan.key)):
-        is_root = job.plan.kind in {"system", "python"}
+        is_root = job.plan.kind in ROOT_KINDS
         group = units.setdefault(job.base.plain.digest.hex if is_root else job.plan.key, [])
         unpacks = is_root and not group and job.base.plain.digest in compiled
         group.append(replace(job, unpacks=True) if unpacks else job)

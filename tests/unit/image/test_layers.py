@@ -26,7 +26,7 @@ from lockstitch.files import FoundFile, walk
 from lockstitch.image import bytecode, layers
 from lockstitch.image.bases import root_files
 from lockstitch.image.bytecode import Interpreter
-from lockstitch.image.layers import Damaged, Job, LayerResult, make, make_all
+from lockstitch.image.layers import Damaged, Job, LayerResult, Workers, make, make_all
 from lockstitch.image.plan import LayerPlan
 from lockstitch.image.project_wheel import ProjectWheel
 from lockstitch.image.wheel import record_hash
@@ -287,9 +287,37 @@ def test_who_reads_the_packages_of_a_base_writes_them_for_its_interpreter(
         list(make_all(jobs, Counted(), interpreter))
     assert seen == [True]
     root = bytecode.unpacked(wheels.base, store, iter(()))  # as it is there
-    assert {entry.path for entry in root_files(wheels.base, store) if entry.size} == {
-        path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()
+    unread = ("etc/", "usr/share/", "var/")
+    entries = [e for e in root_files(wheels.base, store) if not e.path.startswith(unread)]
+    assert {entry.path for entry in entries if not entry.target.startswith("/")} == {
+        path.relative_to(root).as_posix() for path in root.rglob("*")
     }
+    assert any(entry.path == "usr/lib" for entry in entries)
+
+
+def test_layers_of_a_base_that_were_begun_are_taken_over(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of(monkeypatch, limit=16384, free=8192, cores=2)
+    bases = [job(store, "python"), job(store, "system")]
+    jobs = [*bases, job(store, "venv")]
+    with Workers() as workers:
+        workers.begin(jobs)
+        (future,) = workers.begun.values()
+        made_all = make_all(jobs, Counted(), no_interpreter, workers)
+        results = {one.plan.kind: result for one, result in made_all}
+        assert results["system"] is future.result()[0]
+        assert not workers.begun
+    assert results["python"] == make(bases[0])
+    workers.begin(bases)  # after the build
+    assert not workers.begun
+
+
+def test_one_core_begins_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    of(monkeypatch, limit=16384, free=8192, cores=1)
+    workers = Workers()
+    workers.begin([job(store, "system")])
+    assert not workers.begun
 
 
 def test_the_error_of_a_process_arrives_whole(store: Store) -> None:
