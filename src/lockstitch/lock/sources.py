@@ -6,8 +6,10 @@ Its zip is written anew in one spelling. It is built a second time with all of t
 what differs is an error: such a wheel could not be made again elsewhere.
 """
 
+import base64
 import csv
 import functools
+import hashlib
 import io
 import os
 import re
@@ -109,9 +111,11 @@ def build(unbuilt: Unbuilt, place: Place, resolve: Resolve) -> BuiltWheel:
             contained = True
             first = _built(source, requires, place, contained=True, changed=False)
         second = _built(source, requires, place, contained=contained, changed=True)
-        if first[1] != second[1]:
-            raise _differs(source, first[1], second[1])
         filename, data = first
+        if data != second[1]:
+            data = _in_order(data)
+            if data != _in_order(second[1]):
+                raise _differs(source, data, _in_order(second[1]))
         generated = _made(data, tree)
     pure = _is_pure(filename)
     if not pure and not contained:
@@ -201,6 +205,8 @@ def rebuild(wheel: BuiltWheel, place: Place) -> None:
     _take(source, wheel.url, place.root, place.store)
     contained = bool(wheel.builder)
     filename, data = _built(source, wheel.requires, place, contained=contained, changed=False)
+    if of_bytes(data) != wheel.digest and of_bytes(_in_order(data)) == wheel.digest:
+        data = _in_order(data)
     if of_bytes(data) != wheel.digest or filename != wheel.filename:
         here = _compiler()
         if place.container and contained:
@@ -722,6 +728,42 @@ def _normal(path: Path) -> bytes:
             text = io.StringIO()
             csv.writer(text, lineterminator="\n").writerows(rows)
             members[name] = (text.getvalue().encode(), executable)
+    return _zip(members)
+
+
+_LISTED = (b"Requires-Dist:", b"Provides-Extra:")
+
+
+def _in_order(wheel: bytes) -> bytes:
+    """Return a wheel with the requirements and extras of its METADATA sorted.
+
+    A setup.py that keeps them in a set lists them in the order of the hash seed.
+    """
+    with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
+        members = {
+            name: (archive.read(name), bool((info.external_attr >> 16) & stat.S_IXUSR))
+            for name, info in archive.NameToInfo.items()
+        }
+    for name in [name for name in members if name.endswith(".dist-info/METADATA")]:
+        head, blank, body = members[name][0].partition(b"\n\n")
+        lines = head.split(b"\n")
+        listed = [
+            line for line in lines if line.startswith((b"Requires-Dist:", b"Provides-Extra:"))
+        ]
+        at = lines.index(listed[0]) if listed else 0
+        rest = [line for line in lines if line not in listed]
+        head = b"\n".join([*rest[:at], *sorted(listed), *rest[at:]])
+        data = head + blank + body
+        members[name] = (data, members[name][1])
+        record = name.removesuffix("METADATA") + "RECORD"
+        if record in members:
+            rows = list(csv.reader(io.StringIO(members[record][0].decode("utf-8"))))
+            hashed = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+            stated = [name, f"sha256={hashed}", str(len(data))]
+            text = io.StringIO()
+            writer = csv.writer(text, lineterminator="\n")
+            writer.writerows(stated if row[:1] == [name] else row for row in rows)
+            members[record] = (text.getvalue().encode(), members[record][1])
     return _zip(members)
 
 

@@ -2,9 +2,11 @@
 
 import io
 import json
+import re
 import shutil
 import sys
 import tarfile
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -24,7 +26,7 @@ from lockstitch.oci.model import MANIFEST_TYPE, Artifact
 from lockstitch.oci.reference import Reference
 from lockstitch.oci.registry.client import Client
 from lockstitch.oci.registry.push import RepositoryWriter
-from lockstitch.store import Store
+from lockstitch.store import Store, default_root
 
 PYPROJECT = """\
 [project]
@@ -236,6 +238,34 @@ def test_what_does_not_build_the_same_twice_is_refused_by_name(
     said = capsys.readouterr().err
     assert "`odd 1.0` does not build the same twice: `odd/stamp.py` differ" in said
     assert not (root / "lockstitch.lock").exists()
+
+
+@pytest.mark.slow
+def test_requirements_in_the_order_of_the_hash_seed_are_sorted(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = """
+import zipfile
+def build_wheel(folder, *rest):
+    name = tinybuild.build_wheel(folder, *rest)
+    with zipfile.ZipFile(pathlib.Path(folder, name)) as archive:
+        members = {member: archive.read(member).decode() for member in archive.namelist()}
+    for extra in {'alpha', 'beta', 'gamma', 'delta', 'epsilon'}:
+        members['odd-1.0.dist-info/METADATA'] += f'Provides-Extra: {extra}\\n'
+    with zipfile.ZipFile(pathlib.Path(folder, name), 'w') as archive:
+        for member, text in members.items():
+            archive.writestr(member, text)
+    return name
+"""
+    publish(world, "odd", module("odd") | backend(code, "odd"))
+    root = project(tmp_path, "odd")
+    assert lockstitch(root, "lock") == 0
+    data = Store(default_root()).path(built(root).digest).read_bytes()
+    metadata = zipfile.ZipFile(io.BytesIO(data)).read("odd-1.0.dist-info/METADATA").decode()
+    extras = re.findall(r"Provides-Extra: (\w+)", metadata)
+    assert extras == ["alpha", "beta", "delta", "epsilon", "gamma"]
+    monkeypatch.setenv("LOCKSTITCH_CACHE", str(tmp_path / "elsewhere"))
+    assert lockstitch(root, "build") == 0  # RECORD is held against it
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ from lockstitch.scaffold.init import pythons, system, tables
 from lockstitch.scaffold.init.contents import Contents, contents_of, covered, is_model
 from lockstitch.scaffold.init.edit import Table, edit
 from lockstitch.scaffold.init.facts import Facts, version_of
-from lockstitch.scaffold.init.groups import proposed, settled
+from lockstitch.scaffold.init.groups import of_program, proposed, settled
 from lockstitch.scaffold.init.guess import is_counted
 from lockstitch.scaffold.init.programs import Found, Program, find, shell_lines
 from lockstitch.scaffold.init.steps import complete, writer_of
@@ -40,7 +40,6 @@ _BASES = {
     "3.8": "3.8.99",
 }
 _NEWER = "3.11"  # which runs all code that is not new
-_GROUPS = {"train": ("train", "training"), "serve": ("serve", "serving", "api", "server")}
 _IGNORED = (
     *(".lockstitch/", ".venv/", "__pycache__/"),
     *(".mypy_cache/", ".pytest_cache/", ".ruff_cache/"),
@@ -357,7 +356,7 @@ def _images(
     yield from notes if values else []
     images = table(settings, "images")
     if images and with_tools:
-        yield from _default_groups(facts, _groups_of(images))
+        yield from _default_groups(facts, _groups_of(images), with_tools=True)
     if images or known is None:
         return
     listed, every = known.found, known.every
@@ -372,7 +371,7 @@ def _images(
     yield from _without_image(listed, every)
     for contents in every:
         program = contents.program
-        image, lines = _image(facts, program, contents)
+        image, lines = _image(facts, listed, contents)
         if lines:
             groups.setdefault(program.image, []).extend(lines)
             names = " and ".join(f"`{line}`" for line in lines)
@@ -394,8 +393,8 @@ def _images(
     for name, lines in groups.items():
         added = tables.group(facts, name, lines)
         yield from [added] if added else []
-    if with_tools:
-        yield from _default_groups(facts, groups)
+    if with_tools or facts.inputs.folders:
+        yield from _default_groups(facts, groups, with_tools=with_tools)
     for name, image in tables_of_images:
         yield Table(path=("tool", "lockstitch", "images", name), values=image)
     left_out |= dict.fromkeys(_lacked(absent, known))
@@ -449,14 +448,16 @@ def _notebook_of(name: str, repo: Repository) -> str:
     return next((book for book in books if base in (repo.text(book) or "")), "")
 
 
-def _default_groups(facts: Facts, groups: Iterable[str]) -> Iterator[Table]:
+def _default_groups(facts: Facts, groups: Iterable[str], *, with_tools: bool) -> Iterator[Table]:
     """Yield the setting with which `uv sync` installs what the checks of all code import."""
-    names = [*groups]
+    alike = () if facts.inputs.conflicts() else facts.inputs.folders
+    names = [*dict.fromkeys([*groups, *(g for g in alike if facts.inputs.groups.get(g))])]
     if not names or facts.manager != "uv" or table(facts.document, "tool", "uv").get("conflicts"):
         return
     there = {*table(facts.document, "dependency-groups"), *facts.inputs.groups}
     more = ["train"] if "train" in there - {*names} and not facts.inputs.conflicts() else []
-    yield Table(path=("tool", "uv"), values={"default-groups": ["dev", *names, *more]})
+    dev = ["dev"] if with_tools or "dev" in there else []
+    yield Table(path=("tool", "uv"), values={"default-groups": [*dev, *names, *more]})
 
 
 def _groups_of(images: Mapping[str, Any]) -> list[str]:
@@ -513,7 +514,7 @@ def _add_reasons(facts: Facts, known: _Known, reasons: list[Reason]) -> None:
     """Add the reasons for the images that would be written if there were none."""
     for contents in known.every:
         program = contents.program
-        image, _ = _image(facts, contents.program, contents)
+        image, _ = _image(facts, known.found, contents)
         why = (program.reason, *contents.reasons)
         reasons.append(Reason(image=program.image, values=image, why=why))
 
@@ -533,11 +534,10 @@ def _without_command(facts: Facts, known: Found) -> Iterator[Table | str]:
     )
 
 
-def _image(facts: Facts, program: Program, contents: Contents) -> tuple[dict[str, Any], list[str]]:
+def _image(facts: Facts, found: Found, contents: Contents) -> tuple[dict[str, Any], list[str]]:
     """Return the table of an image, and the requirements that its group lacks."""
-    names = _GROUPS.get(program.image, (program.image,))
-    own = [g for g, f in facts.inputs.folders.items() if program.path.startswith(f"{f}/")]
-    named: list[str] = _groups_named(facts, (*own, *names))
+    program = contents.program
+    named = of_program(facts, found, program)
     known = tables.groups(facts)
     there = tables.declared(facts) | {name for group in named for name in known[group]}
     lines = []
@@ -565,8 +565,3 @@ def _has_standard(facts: Facts) -> bool:
     # fastapi[standard] and fastapi[all] bring uvicorn and the program `fastapi`.
     lines = [line.replace(" ", "").lower() for line in tables.dependencies(facts)]
     return any(line.startswith(("fastapi[standard", "fastapi[all")) for line in lines)
-
-
-def _groups_named(facts: Facts, names: Sequence[str]) -> list[str]:
-    known = tables.groups(facts)
-    return [name for name in names if name in known][:1]

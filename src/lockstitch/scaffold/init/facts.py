@@ -89,7 +89,8 @@ def read(folder: Folder, manager: str = "", *, has_poetry: bool = True) -> Facts
     poetry = table(document, "tool", "poetry")
     classic = "project" not in document and bool(poetry.keys() & {"name", "dependencies"})
     chosen = _manager(folder, document, manager, has_poetry=has_poetry)
-    grouped = bool(poetry.keys() & {"group", "dev-dependencies"}) or folder.has("poetry.lock")
+    grouped = bool(poetry.keys() & {"group", "dev-dependencies"})
+    grouped = grouped or (bool(document) and folder.has("poetry.lock"))
     converts = chosen == "uv" and (classic or (grouped and not is_for_uv(document)))
     if converts:
         notes.append("`[tool.poetry]` is kept; [project] has what it asks for, which uv locks")

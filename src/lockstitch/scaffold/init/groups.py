@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from lockstitch import files
 from lockstitch.python.commands import entry_of
-from lockstitch.python.imports import follow, reached
+from lockstitch.python.imports import Entry, Reach, follow, reached
 from lockstitch.python.locks import uv
 from lockstitch.python.names import distribution_of, of_requirement
 from lockstitch.python.size import shown
@@ -28,6 +28,7 @@ _IDLE = frozenset(
     | {"great-expectations", "prefect", "zenml", "kfp", "bentoml", "streamlit", "gradio", "optuna"}
 )
 _LINUX = re.compile(r"none-any|manylinux\w*x86_64")
+_NAMES = {"train": ("train", "training"), "serve": ("serve", "serving", "api", "server")}
 _LEAST = 5_000_000  # bytes that are worth a group of their own
 
 
@@ -46,17 +47,14 @@ class Users:
         for script in known.others if self._loading else ():
             entry = entry_of(script.command, script.env, script.workdir)
             if entry and self._calls(reached(known.tree, entry), _SAVES):
-                imports = follow(known.tree, entry)
-                self._saved |= {of_requirement(distribution_of(lead.top)) for lead in imports}
+                self._saved |= imported(known, entry)
 
     def _take(self, image: str, program: Program) -> None:
-        command = ("python", program.path) if program.kind == "console" else program.command
-        entry = entry_of(command, program.env, program.workdir)
+        entry = _entry(program)
         if entry is None:  # `rq worker` is of rq, whatever it imports
             self._images.setdefault(of_requirement(program.command[0]), set()).add(image)
             return
-        for lead in follow(self._found.tree, entry):
-            name = of_requirement(distribution_of(lead.top))
+        for name in imported(self._found, entry):
             self._images.setdefault(name, set()).add(image)
         if self._calls(reached(self._found.tree, entry), _LOADS):
             self._loading.add(image)
@@ -75,6 +73,41 @@ class Users:
     def unused(self, names: Sequence[str]) -> list[str]:
         """Return the names of those that no image can need."""
         return [name for name in names if name not in {*self._images, *self._saved}]
+
+
+def _entry(program: Program) -> Entry | None:
+    command = ("python", program.path) if program.kind == "console" else program.command
+    return entry_of(command, program.env, program.workdir)
+
+
+def imported(known: Found, entry: Entry, least: Reach = Reach.OPTIONAL) -> set[str]:
+    """Return the names of the distributions that a program imports, at least so certainly."""
+    leads = (lead for lead in follow(known.tree, entry) if lead.reach >= least)
+    return {of_requirement(distribution_of(lead.top)) for lead in leads}
+
+
+def of_program(facts: Facts, known: Found, program: Program) -> list[str]:
+    """Return the groups that an image needs: by its name, its code's folders, and its imports."""
+    every = tables.groups(facts)
+    entries = [e for step in (program, *program.before) if (e := _entry(step))]
+    paths = {path for entry in entries for path in reached(known.tree, entry)}
+    paths |= {program.path, f"{program.workdir}/"}
+    folders = facts.inputs.folders.items()
+    named = [g for g, f in folders if any(path.startswith(f"{f}/") for path in paths)]
+    names = _NAMES.get(program.image, (program.image,))
+    named += [name for name in names if name in every][: not named]
+    surely = {name for e in entries for name in imported(known, e, Reach.CERTAIN)}
+    perhaps = {name for e in entries for name in imported(known, e, Reach.POSSIBLE)}
+    apart = {*facts.inputs.conflicts()}
+    there = tables.declared(facts).union(*(every.get(group, ()) for group in named))
+    brings = load_table(__package__, "eras.toml")["brings"]
+    there = there.union(*(brings.get(name, ()) for name in there))
+    for name in sorted(perhaps - there):
+        having = [g for g, lines in every.items() if name in lines and g != "dev"]
+        having = [g for g in having if name in surely or g in facts.inputs.folders]
+        fitting = [group for group in having if not (group in apart and apart.intersection(named))]
+        named += [] if {*having} & {*named} else fitting[:1]
+    return named
 
 
 def settled(
@@ -102,8 +135,9 @@ def settled(
             notes[notes.index(told)] = f"{told} {because}"
         else:
             notes.append(f"`{line}`: added {because}")
+    used = {group for program in programs for group in of_program(facts, known, program)}
     for name, folder in inputs.folders.items():
-        if not any(program.path.startswith(f"{folder}/") for program in programs):
+        if name not in used:
             groups.pop(name, None)
             notes.append(f"group `{name}`: left out, as no image runs code of `{folder}`")
     unused = users.unused([n for n in map(of_requirement, listed) if n in _IDLE and split])

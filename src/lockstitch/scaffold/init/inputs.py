@@ -2,7 +2,7 @@
 
 import posixpath
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -469,51 +469,73 @@ def _take_below(inputs: Inputs, place: _Place, lists: Mapping[str, str]) -> None
     """Take the files of folders below the root, when the root has none."""
     below = {name: role for name, role in lists.items() if not _is_near(name)}
     wanted = {name: role for name, role in below.items() if role not in {"dev", "other"}}
-    both = {role for role in wanted.values() if role in {"train", "serve"}}
     read = {name: read_requirements(place.folder, name) for name in wanted}
-    apart = _apart({name: items.lines for name, items in read.items() if items})
-    for name, role in wanted.items():
-        listed = read[name]
-        if listed is None or not listed.lines:
+    listed = {name: items for name, items in read.items() if items and items.lines}
+    listed |= _projects(place, {posixpath.dirname(name) for name in listed})
+    apart = _apart(place, {name: items.lines for name, items in listed.items()})
+    for name, items in listed.items():
+        folder = apart.get(name)
+        if folder is None:
+            _take_list(inputs, place, name, items)
+            inputs.notes.append(f"`{name}`: used, the root has no list of requirements")
             continue
-        if name in apart:
-            group = normal(re.sub(r"[^A-Za-z0-9]+", "-", apart[name]).strip("-")) or role
-            _take_list(inputs, place, name, listed, group)
-            inputs.folders[group] = apart[name]
-            inputs.notes.append(f"`{name}`: the group `{group}`: others pin other versions")
-            continue
-        # Two programs with lists of their own get a group each, one alone is the project.
-        _take_list(inputs, place, name, listed, role if len(both) > 1 and role in both else "")
-        inputs.notes.append(f"`{name}`: used, the root has no list of requirements")
-    for name in place.names if not inputs.dependencies else ():
-        folder, _, base = name.rpartition("/")
-        if folder and base == "pyproject.toml" and folder.count("/") < _DEEPEST - 1:
-            member = _toml(place.folder, name)
-            lines = texts(table(member, "project").get("dependencies"))
-            if "poetry" in table(member, "tool"):
-                managed = managers.poetry(member)
-                lines += managed.dependencies
-            usable_lines = [line for line in map(requirement, lines) if line]
-            inputs.add(usable_lines)
-            if usable_lines:
-                inputs.used.append(name)
-                inputs.notes.append(f"`{name}`: its dependencies are used, the root has none")
+        group = normal(re.sub(r"[^A-Za-z0-9]+", "-", folder).strip("-")) or "folder"
+        _take_list(inputs, place, name, items, group)
+        inputs.folders[group] = folder
+        inputs.notes.append(f"`{name}`: the group `{group}`, for images with code of `{folder}`")
 
 
-def _apart(lists: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """Return the folder of each list, where two folders' lists pin one package to two versions.
+def _projects(place: _Place, listed: Collection[str]) -> dict[str, Requirements]:
+    """Return what the pyproject.toml files below the root ask for, in folders without a list."""
+    documents = {
+        name: _toml(place.folder, name)
+        for name in place.names
+        if posixpath.basename(name) == "pyproject.toml"
+        and 0 < name.count("/") < _DEEPEST
+        and posixpath.dirname(name) not in listed
+    }
+    projects = {name: table(document, "project") for name, document in documents.items()}
+    own = {normal(str(project.get("name", ""))) for project in projects.values()}
+    read = {}
+    for name, document in documents.items():
+        managed = managers.poetry(document)
+        lines = [*texts(projects[name].get("dependencies")), *managed.dependencies]
+        wanted = [line for line in map(requirement, lines) if line]
+        wanted = [line for line in wanted if of_requirement(line) not in own]
+        if wanted:
+            sources = {n: s for n, s in managed.sources.items() if n not in own}
+            read[name] = Requirements(lines=tuple(wanted), sources=sources)
+    return read
 
-    They are projects of their own then, of which no two can be installed together.
+
+def _apart(place: _Place, lists: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Return the folder of each list that is one of several projects side by side.
+
+    Where two folders' lists pin one package to two versions, no two of them can be installed
+    together, and all lists are such; else those of folders with code.
     """
+    folders = {name: _project_of(name) for name in lists}
     versions: dict[str, dict[str, str]] = {}
     for name, lines in lists.items():
         for line in lines:
             if "==" in line and ";" not in line:
                 pinned = versions.setdefault(of_requirement(line), {})
-                pinned.setdefault(name.partition("/")[0], line.partition("==")[2])
-    if not any(len(set(version.values())) > 1 for version in versions.values()):
-        return {}
-    return {name: name.partition("/")[0] for name in lists}
+                pinned.setdefault(folders[name], line.partition("==")[2])
+    if any(len(set(version.values())) > 1 for version in versions.values()):
+        return folders
+    coded = {
+        folder
+        for folder in folders.values()
+        if any(n.endswith((".py", ".ipynb")) and n.startswith(f"{folder}/") for n in place.names)
+    }
+    return {n: f for n, f in folders.items() if f in coded} if len(coded) > 1 else {}
+
+
+def _project_of(name: str) -> str:
+    """Return the folder of a list's project: `api` of `api/requirements/base.txt`."""
+    folder = posixpath.dirname(name)
+    parent, _, last = folder.rpartition("/")
+    return parent if parent and _is_near(f"{last}/") else folder
 
 
 def _take_scripts(inputs: Inputs, place: _Place) -> None:
@@ -674,8 +696,11 @@ def _locked(inputs: Inputs, place: _Place) -> None:
         for lock in locks
         if place.folder.has(name := posixpath.join(folder, lock))
     ]
-    name = there[0] if there and not place.folder.has("uv.lock") else ""  # which is the lock
-    pins = [*managers.locked(place.folder, name)] if name else []
+    if place.folder.has("uv.lock"):  # which is the lock
+        there = []
+    names = "`, `".join(there if inputs.folders else there[:1])
+    pins = _agreed(inputs, place, there) if inputs.folders else []
+    pins += managers.locked(place.folder, there[0]) if there and not inputs.folders else ()
     pins += inputs.constraints
     from packaging.requirements import Requirement
 
@@ -695,8 +720,23 @@ def _locked(inputs: Inputs, place: _Place) -> None:
         )
         (kept if fits else refused).append(pin)
     inputs.constraints = kept
-    if name and kept:
-        inputs.notes.append(f"`{name}`: versions kept as constraints of uv: {len(kept)}")
+    if names and kept:
+        inputs.notes.append(f"`{names}`: versions kept as constraints of uv: {len(kept)}")
     if refused:
-        names = ", ".join(f"`{pin}`" for pin in refused[:_SHOWN])
-        inputs.notes.append(f"`{name}`: {names} is not what is asked for now: left out")
+        shown = ", ".join(f"`{pin}`" for pin in refused[:_SHOWN])
+        inputs.notes.append(f"`{names}`: {shown} is not what is asked for now: left out")
+
+
+def _agreed(inputs: Inputs, place: _Place, locks: Sequence[str]) -> list[str]:
+    """Return the pins on which folders' locks agree; the others go to the folders' groups."""
+    versions: dict[str, dict[str, str]] = {}
+    for lock in locks:
+        for pin in managers.locked(place.folder, lock):
+            versions.setdefault(of_requirement(pin), {})[posixpath.dirname(lock)] = pin
+    for name, pins in versions.items():
+        for group, folder in inputs.folders.items() if len({*pins.values()}) > 1 else ():
+            lines = inputs.groups.get(group, [])
+            own = [line for line in lines if of_requirement(line) == name]
+            if folder in pins and not any("==" in line or "@" in line for line in own):
+                lines[:] = [pins[folder], *(line for line in lines if line not in own)]
+    return [next(iter(pins.values())) for pins in versions.values() if len({*pins.values()}) == 1]

@@ -451,7 +451,8 @@ class _Finder:
     def _free(self, program: Program, taken: Mapping[str, Program]) -> str:
         """Return a name for a program's image that is not taken, empty for one that is there."""
         for other in taken.values():
-            if other.command == program.command or _differs_by_options(other, program):
+            same = (other.command, other.path) == (program.command, program.path)
+            if same or _differs_by_options(other, program):
                 return ""
         base = program.image
         candidates = [base, f"{base}-{program.kind}", *(f"{base}-{n}" for n in range(2, 9))]

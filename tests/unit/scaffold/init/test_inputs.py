@@ -124,9 +124,15 @@ LISTED: dict[str, tuple[dict[str, str], list[str], dict[str, list[str]]]] = {
     "only lists of variants": ({"requirements-gpu.txt": "six\n"}, ["six"], {}),
     "a folder below": ({"backend/requirements.txt": "six\n", "backend/main.py": ""}, ["six"], {}),
     "two folders below": (
-        {"training/requirements.txt": "six\n", "api/requirements.txt": "idna\n"},
-        [],
-        {"serve": ["idna"], "train": ["six"]},
+        {
+            "training/requirements/base.txt": "six\n",
+            "training/train.py": "",
+            "api/requirements.txt": "idna\n",
+            "api/app.py": "",
+            "docker/requirements.txt": "certifi\n",
+        },
+        ["certifi"],
+        {"api": ["idna"], "training": ["six"]},
     ),
     "what a Dockerfile installs": (
         {
@@ -307,6 +313,24 @@ def test_lists_of_folders_that_pin_other_versions_are_groups(tmp_path: Path) -> 
     }
     assert inputs.folders == {"one": "one", "two-b": "Two & B"}
     assert inputs.conflicts() == ["one", "two-b"]
+
+
+def test_locks_of_folders_are_kept_where_they_differ_too(tmp_path: Path) -> None:
+    lock = (
+        '[[package]]\nname = "six"\nversion = "{}"\n[[package]]\nname = "idna"\nversion = "3.4"\n'
+    )
+    project = '[tool.poetry.dependencies]\npython = "^3.11"\nsix = "*"\n'
+    texts = {
+        "one/pyproject.toml": project + 'two = {path = "../two"}\n',
+        "one/poetry.lock": lock.format("1.15.0"),
+        "one/app.py": "",
+        "two/pyproject.toml": '[tool.poetry]\nname = "two"\n' + project,
+        "two/poetry.lock": lock.format("1.16.0"),
+        "two/app.py": "",
+    }
+    inputs = inputs_of(tmp_path, texts)
+    assert inputs.groups == {"one": ["six==1.15.0"], "two": ["six==1.16.0"]}
+    assert (inputs.constraints, inputs.conflicts()) == (["idna==3.4"], ["one", "two"])
 
 
 def test_lists_of_folders_that_agree_are_one(tmp_path: Path) -> None:
