@@ -9,6 +9,7 @@ from pathlib import Path
 from lockstitch import environ, process
 from lockstitch.audit.rule import Finding, Rule, Severity, Skip
 from lockstitch.errors import LockstitchError
+from lockstitch.patterns import regex
 from lockstitch.python.locks import Graph, Package
 from lockstitch.python.names import normal, same_version
 from lockstitch.python.tables import table
@@ -19,9 +20,11 @@ from lockstitch.repository.files import Repository
 from lockstitch.repository.packaging import wheels
 from lockstitch.repository.packaging.declared import beside, folder_of
 from lockstitch.repository.packaging.files import locks_in
-from lockstitch.table import first_of
+from lockstitch.table import counted, first_of
 
 _SHOWN = 4
+_APART = frozenset({"tests", "test", "fixtures", "testdata"})
+_INSTALLED = regex(r"(.+?)/(?:pyvenv\.cfg|(?:lib/python[\d.]*|Lib)/site-packages/.*)")
 _OWN = frozenset({"pip", "setuptools", "wheel", "uv", "distribute"})  # of venv and virtualenv
 
 
@@ -274,3 +277,36 @@ def _program(venv: Path, name: str) -> Path | None:
         if place.is_file():
             return place
     return None
+
+
+class ENV006(Rule):
+    """Git has an installed environment.
+
+    Why: its files are for one system and one folder: nobody else can use them, each clone carries
+    them for ever, and COPY of the whole folder puts a Windows environment into a Linux image.
+
+    Bad:
+        $ git ls-files | head -1
+        .venv/Lib/site-packages/pip/__init__.py
+
+    Good:
+        $ git ls-files | head -1
+        .gitignore                # .venv/ is in it
+
+    Fix: `git rm -r --cached .venv`, and name the folder in .gitignore. A lock says what is in it.
+    """
+
+    severity = Severity.ERROR
+
+    def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        inside: dict[str, list[str]] = {}
+        for name in repo.tracked or ():
+            match = _INSTALLED.fullmatch(name)
+            if match and not _APART & {*match[1].split("/")}:
+                inside.setdefault(match[1], []).append(name)
+        for folder, names in inside.items():
+            message = (
+                f"git has the environment `{folder}`: {counted(len(names), 'file')} for one machine"
+            )
+            hint = f"git rm -r -q --cached {folder} && echo '{folder}/' >> .gitignore"
+            yield self.finding(folder, 0, message, hint=hint)
