@@ -712,6 +712,8 @@ def _locked(inputs: Inputs, place: _Place) -> None:
     refused: list[str] = []
     for pin in dict.fromkeys(pins):
         parsed = Requirement(pin)
+        if normal(parsed.name) in pythons.UPLOADED_ANEW:
+            continue
         version = next((clause.version for clause in parsed.specifier), "")
         fits = all(
             bound.contains(version, prereleases=True)

@@ -33,6 +33,8 @@ _WHEELS_FROM = {
 }
 _REQUIRES = re.compile(r"""(?m)^(\s*requires-python\s*=\s*)(["'])([^"'\n]*)\2""")
 _FLOORS_FROM = 11  # from which on the first versions with a wheel need a table of their own
+# Packages whose old files are gone from the index, and since when; old versions of pytest want it.
+UPLOADED_ANEW = {"atomicwrites": "2022-07-09"}
 
 
 def named(folder: Folder, repo: Repository, conda: str, pipfile: str) -> Iterator[Named]:

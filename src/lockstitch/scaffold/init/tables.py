@@ -10,6 +10,7 @@ from typing import Any
 from lockstitch.python import declared as asked
 from lockstitch.python.names import PKG_RESOURCES, normal, of_requirement
 from lockstitch.python.tables import table
+from lockstitch.scaffold.init import pythons
 from lockstitch.scaffold.init.edit import Table
 from lockstitch.scaffold.init.facts import Facts, version_of
 from lockstitch.scaffold.init.folder import Folder
@@ -28,7 +29,6 @@ _LINE = 100
 _OF_BACKENDS = frozenset(
     {"hatchling", "packaging", "pathspec", "pluggy", "setuptools", "tomli", "trove-classifiers"}
 )
-_UPLOADED_ANEW = {"atomicwrites": "2022-07-09"}  # whose old files are gone; pytest wanted it
 _NEWER = "3.12"  # came when setuptools left Python's environments
 _RULES = ["E", "F", "I", "B", "UP", "S", "SIM", "RUF"]
 _OLD_RULES = ("select", "extend-select")
@@ -123,7 +123,7 @@ def locked(facts: Facts) -> Iterator[Table]:
         values["exclude-newer"] = f"{facts.day}T00:00:00Z"
         # What had to move may be younger than the code, and a package's backend is of today.
         free = {*facts.inputs.moved, *(_OF_BACKENDS if facts.installed else ())}
-        free |= {name for name, day in _UPLOADED_ANEW.items() if facts.day < day}
+        free |= {name for name, day in pythons.UPLOADED_ANEW.items() if facts.day < day}
         if free:
             values["exclude-newer-package"] = dict.fromkeys(sorted(free), False)
     conflicts = facts.inputs.conflicts()
