@@ -125,7 +125,15 @@ def check(
     if not spec.command or any(modules is None for modules in known):
         return []
     read = _Read(store, of_bytes(f"{project.root}\n{spec.name}".encode()).hex)
-    lacking = Start.of(project, prepared, own, read).check([*filter(None, known)], store, programs)
+    try:
+        start = Start.of(project, prepared, own, read)
+        lacking = start.check([*filter(None, known)], store, programs)
+    except LockstitchError as error:
+        from lockstitch.lock import loosen
+
+        for problem in error.everything():
+            problem.hint = loosen.typed(project, problem.hint)
+        raise
     read.keep()
     possible = _first_of_each(lead for lead in lacking if lead.reach is Reach.POSSIBLE)
     notes = [_note(possible)] if possible else []
@@ -358,7 +366,7 @@ def _error(where: str, module: str, prepared: Prepared) -> LockstitchError:
         message = f"{where}: `{module}`, a part of Python, is not in the base"
         hint = f'base = "python:{python}", an image that has it; or import it only where it is used'
         return LockstitchError(message, hint=hint)
-    hint = f"uv add {distribution_of(module)}, in a group of the image; or "
+    hint = f"uv add --frozen {distribution_of(module)} && lockstitch lock; or "
     hint += f'allow-missing = ["{top}"]'
     ends = (f"/{top}.py", f"/{top}/__init__.py")
     own = next((f"/{file.name}" for file in prepared.files if f"/{file.name}".endswith(ends)), "")
@@ -438,7 +446,7 @@ def _program(
         hint = f'command = ["python", "…"] in {table}, or packages = ["dash"] in '
         return LockstitchError(message, hint=f"{hint}[tool.lockstitch.base]")
     message = f"`{name}`, the command of `{spec.name}`, is in no package of the image"
-    return LockstitchError(message, hint=f"uv add {base}, in a group of the image")
+    return LockstitchError(message, hint=f"uv add --frozen {base} && lockstitch lock")
 
 
 def remembered(wheel: Digest, store: Store) -> Modules | None:

@@ -22,7 +22,7 @@ def hint(project: Project, conflict: str, env: Mapping[str, str]) -> str:
 
     `conflict` is what uv said of the conflict. Each choice is locked in a folder of its own.
     """
-    return _typed(project, _hint(project, conflict, env))
+    return typed(project, _hint(project, conflict, env))
 
 
 def _hint(project: Project, conflict: str, env: Mapping[str, str]) -> str:
@@ -57,10 +57,10 @@ def _hint(project: Project, conflict: str, env: Mapping[str, str]) -> str:
 
 def pinned(project: Project, pin: str, env: Mapping[str, str]) -> str:
     """Return the command that writes `NAME==VERSION`, or "" where uv finds nothing beside it."""
-    return _typed(project, _pinned(project, pin, env))
+    return typed(project, _pinned(project, pin, env))
 
 
-def _typed(project: Project, command: str) -> str:
+def typed(project: Project, command: str) -> str:
     """Return a command that finds a Python of pyenv where the project needs another than chosen."""
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 

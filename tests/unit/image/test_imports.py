@@ -136,11 +136,11 @@ def test_what_the_start_needs_and_nothing_has_is_an_error(project: Case) -> None
     assert errors == [
         (
             "main.py:2: `sklearn` is in no package of image `serve`",
-            'uv add scikit-learn, in a group of the image; or allow-missing = ["sklearn"]',
+            'uv add --frozen scikit-learn && lockstitch lock; or allow-missing = ["sklearn"]',
         ),
         (
             "main.py:3: `a_b.c` is in no package of image `serve`",
-            'uv add a-b, in a group of the image; or allow-missing = ["a_b"]',
+            'uv add --frozen a-b && lockstitch lock; or allow-missing = ["a_b"]',
         ),
     ]
 
@@ -174,7 +174,8 @@ def test_a_module_of_grpc_is_made_or_included(project: Case) -> None:
             project.check("python main.py", main="import score_pb2\n")
         return caught.value.hint
 
-    assert hint() == 'uv add score-pb2, in a group of the image; or allow-missing = ["score_pb2"]'
+    wanted = 'uv add --frozen score-pb2 && lockstitch lock; or allow-missing = ["score_pb2"]'
+    assert hint() == wanted
     (project.root / "protos").mkdir()
     (project.root / "protos" / "score.proto").write_text('syntax = "proto3";\n')
     assert hint() == (
@@ -200,7 +201,7 @@ def test_a_program_of_the_project_s_own_wheel_is_followed(project: Case) -> None
         start.check([], project.store)
     assert [each.hint for each in caught.value.everything()] == [
         'env = {PYTHONPATH = "/app/src"} in [tool.lockstitch.images.serve]',
-        'uv add scikit-learn, in a group of the image; or allow-missing = ["sklearn"]',
+        'uv add --frozen scikit-learn && lockstitch lock; or allow-missing = ["sklearn"]',
     ]
 
 
@@ -287,7 +288,7 @@ def test_what_a_package_imports_and_no_package_has(project: Case) -> None:
         "back/utils/names.py:2 of `back 1`: `pkg_resources` is in no package of image `serve`"
     )
     assert caught.value.hint == (
-        "uv add 'setuptools<81', in a group of the image; or allow-missing = [\"pkg_resources\"]"
+        "uv add --frozen 'setuptools<81' && lockstitch lock; or allow-missing = [\"pkg_resources\"]"
     )
     assert project.check("python main.py", ("pkg_resources",), main="import front") == []
     project.wheel("setuptools", "pkg_resources/__init__.py", "setuptools/__init__.py")

@@ -70,7 +70,7 @@ def test_what_no_package_has_is_an_error_and_the_locks_are_written(
     assert code == 1
     assert "error: main.py:2: `sklearn.svm` is in no package of image `serve`\n" in error
     assert (
-        'hint: uv add scikit-learn, in a group of the image; or allow-missing = ["sklearn"]'
+        'hint: uv add --frozen scikit-learn && lockstitch lock; or allow-missing = ["sklearn"]'
         in error
     )
     assert "locked: uv.lock" in error

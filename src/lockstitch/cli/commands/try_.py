@@ -30,7 +30,7 @@ from lockstitch.cli.session import Session, layout_folder, open_session, print_j
 from lockstitch.errors import LockstitchError, UsageError, printable
 from lockstitch.image.build import Built
 from lockstitch.image.contents import how_to_get
-from lockstitch.lock import make
+from lockstitch.lock import loosen, make
 from lockstitch.oci.layout import Layout
 from lockstitch.oci.model import Image
 from lockstitch.progress import say
@@ -204,7 +204,7 @@ def _remedies(project: Project, spec: ImageSpec, verdict: Verdict) -> Iterator[t
     variables = [lack.name for lack in verdict.lacks if lack.kind == "variable"]
     known = examples(open_repository(project.root).text) if variables else {}
     for lack in verdict.lacks:
-        remedy = _remedy(project, spec, lack)
+        remedy = loosen.typed(project, _remedy(project, spec, lack))
         if lack.kind == "variable":
             words = (shlex.quote(f"{name}={known.get(name, 'VALUE')}") for name in variables)
             every = " ".join(f"--env {word}" for word in words)
@@ -323,7 +323,7 @@ def _words(spec: ImageSpec, verdict: Verdict) -> str:
     plain = {
         "ended": f"ended with 0 after {seconds}",
         "runs": f"still runs after {verdict.seconds:.0f} s",
-        "asks": f"asks for input after {seconds}; with a terminal: docker run -it",
+        "asks": f"asks for input after {seconds}; with a terminal: lockstitch run {spec.name}",
     }
     if verdict.outcome in plain:
         return plain[verdict.outcome]

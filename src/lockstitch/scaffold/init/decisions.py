@@ -527,7 +527,10 @@ def _without_command(facts: Facts, known: Found) -> Iterator[Table | str]:
     if notebooks:
         yield f"`{notebooks[0]}` is a notebook, which no image starts: make it a script"
     code = sorted(name for name in known.codes if not name.startswith(("tests/", "docs/")))
-    shown = first_of([f"`{name}`" for name in code], 3) or "this folder, which has no Python code"
+    unread = [name for name in known.repo.every_name if name.endswith(".py")]
+    shown = first_of([f"`{name}`" for name in code], 3)
+    shown = shown or (f"`{unread[0]}`, which Python cannot read" if unread else "")
+    shown = shown or "this folder, which has no Python code"
     yield (
         f"no program was found in {shown}: image `app` has no command; "
         'add command = ["python", "FILE.py"] to [tool.lockstitch.images.app]'

@@ -113,6 +113,13 @@ def test_the_command_of_a_shape(path: Path, tmp_path: Path) -> None:
             ),
         ),
         (
+            {"app.py": "no Python (\n"},
+            (
+                "no program was found in `app.py`, which Python cannot read: image `app` has no "
+                'command; add command = ["python", "FILE.py"] to [tool.lockstitch.images.app]'
+            ),
+        ),
+        (
             {"Dockerfile": "FROM python:3.11\nCMD python $SCRIPT\n", "main.py": "print(1)\n"},
             "`Dockerfile:2`: its command has a variable that nobody sets: left out",
         ),
