@@ -87,6 +87,9 @@ _SERVICES = (
         r"HTTPConnection(?:Pool)?\(host='(?P<host>[^']+)', port=(?P<port>\d+)\)[^\n]*"
         r"(?:Connection refused|Name or service not known|name resolution)"
     ),
+    re.compile(  # by the words of urllib3 while it tries again, which have no address
+        r"Retrying \(Retry\([^\n]*Connection refused'\)': (?P<host>/[\w./-]+)(?P<port>)"
+    ),
 )
 # A host of another machine, by the words of urllib3, httpx, aiohttp, urllib and gaierror.
 _HOST = re.compile(

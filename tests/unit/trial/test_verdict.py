@@ -87,6 +87,13 @@ from lockstitch.trial.verdict import Lack, folders_written, gives_up, lacks
             "consumer: Cannot connect to amqp://guest:**@mq:5672//: [Errno 111] Refused.\n",
             *("service", "mq:5672"),
         ),
+        (
+            (
+                "Retrying (Retry(total=1)) after connection broken by 'NewConnectionError('<at 0>: "
+                "Failed: [Errno 111] Connection refused')': /api/2.0/mlflow/runs?name=a\n"
+            ),
+            *("service", "/api/2.0/mlflow/runs"),
+        ),
         ("ServerSelectionTimeoutError: mongo:27017: [Errno -2] Name\n", "service", "mongo:27017"),
         ("bentoml.exceptions.NotFound: no Models with name 'm' found\n", "model", "m"),
         ("MissingConfigError: It seems ClearML is not configured here!\n", "account", "ClearML"),
