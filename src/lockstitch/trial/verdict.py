@@ -98,7 +98,9 @@ _HOST = re.compile(
     r"|Cannot connect to host (?P<three>[\w.-]+\.[a-z]+):"
     r"|Could not resolve host: (?P<four>[\w.-]+\.[a-z]+)"
 )
-_NO_HOST = re.compile(r"(?:URLError: <urlopen error|ConnectError:|gaierror:) ?\[Errno -[235]\]")
+_NO_HOST = re.compile(
+    r"(?m)^(?!\[nltk_data\]).*(?:<urlopen error|ConnectError:|gaierror:) ?\[Errno -[235]\]"
+)
 _ADDRESS = re.compile(r"https?://([\w.-]+\.[a-z]{2,})")
 # Arguments without which a program ends, by the words of argparse and of click.
 _ARGUMENTS = re.compile(
@@ -298,6 +300,9 @@ def lacks(output: str, read: Sequence[Sequence[str]] = ()) -> list[Lack]:
         seen.append((match.start(), Lack(kind="secrets", name=".streamlit/secrets.toml")))
     if not seen:
         seen = [(0, Lack(kind="file", name=m[0])) for m in _NAMED.finditer(gives_up(output))]
+    # Files that are missing after a host was not reached would have been made of what it has.
+    late = max((at for at, lack in seen if lack.kind == "file"), default=0)
+    seen = [(max(at, late + 1) if lack.kind == "host" else at, lack) for at, lack in seen]
     ordered = [lack for _, lack in sorted(seen, key=lambda pair: pair[0], reverse=True)]
     return list(dict.fromkeys(ordered))
 

@@ -297,7 +297,7 @@ def _as_of(facts: Facts, minor: str, notes: list[str]) -> str:
     elsewhere = any("index" in source for source in facts.inputs.sources.values())
     if kept or elsewhere or settings.keys() & {"exclude-newer", "index", "index-url"}:
         return ""
-    day = pythons.as_of(facts.changed, minor, clock.today())
+    day = pythons.as_of(facts.changed, minor, clock.today(), moved=facts.inputs.moved)
     if day:
         what = f"the code last changed on {facts.changed}: versions as of {day} are locked"
         notes.append(f"{what}; without `exclude-newer` in [tool.uv] it is the newest ones")

@@ -75,7 +75,7 @@ class Inputs:
     notes: list[str] = field(default_factory=list)
     used: list[str] = field(default_factory=list)  # files, the first ones first
     folders: dict[str, str] = field(default_factory=dict)  # whose own list a group is
-    moved: tuple[str, ...] = ()  # packages of pins that a Python has no wheel for
+    moved: bool = False  # pins that a Python has no wheel for became others
 
     def add(self, lines: Iterable[str], group: str = "") -> None:
         """Add requirements whose name is not there yet, for everything or for a group."""
@@ -122,8 +122,7 @@ class Inputs:
             constraints=pythons.fitted(self.constraints, minor, notes, floors),
             notes=list(dict.fromkeys([*self.notes, *notes])),
         )
-        moved = {line for line in new.lines if line not in self.lines}
-        return replace(new, moved=tuple(sorted(map(of_requirement, moved))))
+        return replace(new, moved=new.lines != self.lines)
 
     def old_pins(self, minor: str, more: Iterable[str] = ()) -> int:
         """Return how many pins, and of `more`, have no wheel for a Python or need a newer one."""

@@ -190,13 +190,15 @@ def repaired(text: str, notes: list[str]) -> str:
 # --- the time of a repository
 
 
-def as_of(changed: str, minor: str, today: str) -> str:
+def as_of(changed: str, minor: str, today: str, *, moved: bool) -> str:
     """Return the day whose versions a repository is locked with, "" for the newest.
 
     That is a week after its code or its lists last changed, where that is over three months ago:
-    later versions were never seen with it. Not before a Python had wheels of most packages.
+    later versions were never seen with it. Not before a Python had wheels of most packages; where
+    pins were moved to the first version with one, not before the next Python had.
     """
-    first = _WHEELS_FROM.get(minor, "9")
+    later = [day for python, day in _WHEELS_FROM.items() if int(python[2:]) > int(minor[2:])]
+    first = later[0] if moved and later else _WHEELS_FROM.get(minor, "9")
     if not "2012" < changed < _day(today, -_FRESH):
         return ""
     day = max(_day(changed, 7), first)

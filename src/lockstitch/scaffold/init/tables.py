@@ -121,8 +121,7 @@ def locked(facts: Facts) -> Iterator[Table]:
         values["build-constraint-dependencies"] = [PKG_RESOURCES]
     if facts.day:
         values["exclude-newer"] = f"{facts.day}T00:00:00Z"
-        # What had to move may be younger than the code, and a package's backend is of today.
-        free = {*facts.inputs.moved, *(_OF_BACKENDS if facts.installed else ())}
+        free = {*(_OF_BACKENDS if facts.installed else ())}  # which are of today
         free |= {name for name, day in pythons.UPLOADED_ANEW.items() if facts.day < day}
         if free:
             values["exclude-newer-package"] = dict.fromkeys(sorted(free), False)
