@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from lockstitch.audit.rule import Finding, Rule, Severity, Skip
+from lockstitch.audit.rules import stk_fixes
 from lockstitch.patterns import regex
 from lockstitch.repository.dockerfile import bases, environments, recipes
 from lockstitch.repository.dockerfile.entry import Started, package_of_server
@@ -379,7 +380,7 @@ class IMG010(Rule):
                     if message:
                         hint = _health_hint(built)
                         line = step.instruction.first
-                        fix = _by_python(built, step)
+                        fix = tuple(_by_python(built, step))
                         yield self.finding(built.image.path, line, message, hint=hint, fix=fix)
             for use in built.uses:
                 check = use.service.healthcheck
@@ -389,8 +390,10 @@ class IMG010(Rule):
                 first = (words[0].split() or [""])[0] if check.test.by_shell else words[0]
                 message = _no_program(built, posixpath.basename(first))
                 if message:
+                    asked = _asked(built, _CURL.match(f"CMD {' '.join(words)}"))
+                    fix = stk_fixes.other_test(repo, use.service, ["CMD", *asked]) if asked else ()
                     hint, path = _health_hint(built), check.path
-                    yield self.finding(path, check.test.line, message, hint=hint)
+                    yield self.finding(path, check.test.line, message, hint=hint, fix=fix)
 
 
 def _by_python(built: Built, step: Step) -> list[Edit]:
@@ -398,14 +401,21 @@ def _by_python(built: Built, step: Step) -> list[Edit]:
     text, first = built.image.text, step.instruction.first
     start, end = (lines.line_start(text, number) for number in (first, step.instruction.last + 1))
     match = _CURL.search(text, start, end)
+    words = _asked(built, match)
+    if not match or not words:
+        return []
+    new = f"CMD {json.dumps(words)}"
+    return [Edit(path=built.image.path, start=match.start(), end=match.end(), text=new)]
+
+
+def _asked(built: Built, match: re.Match[str] | None) -> list[str]:
+    """Return the words that ask the address of a curl that would fail, with the image's Python."""
     options = " ".join(match["options"].split()) if match else ""
     fails = re.search(r"(?:^| )(?:--fail|-[a-zA-Z]*f)", options)
     if not match or not fails or not (has_program(built, "python") or built.is_python):
         return []
     python = "python3" if has_program(built, "python") is False else "python"
-    words = [python, "-c", f"import urllib.request as u; u.urlopen('{match['url']}')"]
-    new = f"CMD {json.dumps(words)}"
-    return [Edit(path=built.image.path, start=match.start(), end=match.end(), text=new)]
+    return [python, "-c", f"import urllib.request as u; u.urlopen('{match['url']}')"]
 
 
 def _no_program(built: Built, program: str) -> str:

@@ -382,8 +382,16 @@ class STK006(Rule):
                     def is_ready_later(other: Service) -> bool:
                         return _is_awaited(repo, other) and _has_check(repo, other) is True
 
-                    fix = stk_fixes.conditions(repo, service, stack, is_ready_later)
+                    others = [stack.services[n] for n in service.depends_on if n in stack.services]
+                    if not any(_gets_check(repo, other) for other in others):  # else it comes first
+                        fix = stk_fixes.conditions(repo, service, stack, is_ready_later)
                 yield self.finding(*place, message, hint=hint, fix=fix)
+
+
+def _gets_check(repo: Repository, other: Service) -> bool:
+    """Return whether another fix gives a service the health check that it lacks."""
+    lacks = role_of(other) in _AWAITED and _has_check(repo, other) is False
+    return lacks and bool(stk_fixes.health_check(repo, other) or stk_fixes.other_store(repo, other))
 
 
 def _is_awaited(repo: Repository, target: Service) -> bool:

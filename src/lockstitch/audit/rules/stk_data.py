@@ -36,6 +36,7 @@ _DATA = {
 }
 _MOST_SEARCHED = 500  # files
 _KEPT = ("volume", "bind", "tmpfs", "npipe", "cluster")  # tmpfs: meant to be lost
+_OBJECTS = regex(r"(?:-dir=|\bserver )(/\S+)")
 _SQLITE = regex(r"sqlite:///(/?[^\s\"'?]+)")
 _APPENDS = regex(r"--appendonly[ =]+yes|--save\s+[1-9]")
 _S3 = regex(r"s3://|\bgs://|\bwasbs?://|\babfss?://|\bhdfs://|mlflow-artifacts:/")
@@ -112,7 +113,8 @@ def _lost(service: Service) -> tuple[str, str] | None:
         where = f"{where}/storage" if where == "/qdrant" else where
         return None if any(_keeps(m, p) for m in mounts for p in places) else ("its data", where)
     if role is Role.STORE and image.last in {"minio", "seaweedfs", "rustfs", "garage"}:
-        return None if mounts else ("its objects", "/data")
+        place = _OBJECTS.search(command)
+        return None if mounts else ("its objects", place[1] if place else "/data")
     if image.last in {"redis", "valkey"} and _APPENDS.search(command):
         return None if any(_keeps(m, "/data") for m in mounts) else ("what it appends", "/data")
     if role is Role.MLFLOW and (match := _SQLITE.search(command)):

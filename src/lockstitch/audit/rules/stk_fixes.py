@@ -104,6 +104,17 @@ class _Changes:
 
         self._keep(edits, change)
 
+    def listed(self, service: Service, variables: Mapping[str, str]) -> bool:
+        """Write variables in place of a list of them; False where they are no list."""
+        node = service.nodes.get("environment")
+        if not isinstance(node, yaml.Sequence):
+            return False
+        lines = self.text.splitlines()[node.line - 1 : node.line - 1 + len(node.items)]
+        if any("#" in line for line in lines):
+            self._edits = None  # a comment would be lost
+        self.set("environment", dict(variables))
+        return True
+
     def _keep(self, edits: list[Edit] | None, change: Change) -> None:
         self._edits = None if edits is None or self._edits is None else [*self._edits, *edits]
         self._changes.append(change)
@@ -123,8 +134,14 @@ def _inner(document: Any, where: Path) -> Any:
 
 
 def _environment(service: Service) -> dict[str, str] | None:
-    """Return the variables that a service's own mapping has, as they are written."""
+    """Return the variables that a service's own mapping or list has, as they are written."""
     node = service.nodes.get("environment")
+    if isinstance(node, yaml.Sequence) and node.path == service.path:
+        texts = [item.text for item in node.items if isinstance(item, yaml.Scalar)]
+        is_whole = len(texts) == len(node.items) and all("=" in text for text in texts)
+        return (
+            {text.partition("=")[0]: text.partition("=")[2] for text in texts} if is_whole else None
+        )
     if not isinstance(node, yaml.Mapping) or node.path != service.path:
         return None
     return {e.key.text: e.value.text for e in node.written if isinstance(e.value, yaml.Scalar)}
@@ -142,6 +159,15 @@ def health_check(repo: Repository, service: Service) -> Fix:
     is_slow = " install " in command_text(service.entrypoint, service.command)
     start = {"start_period": "300s"} if is_slow else {}
     changes.add({"healthcheck": {"test": test, **_PAUSES, **start}})
+    return changes.proved()
+
+
+def other_test(repo: Repository, service: Service, test: list[str]) -> Fix:
+    """Return the edits that let a service's health check run another command."""
+    changes = _Changes(repo, service)
+    if service.healthcheck is None or service.healthcheck.path != service.path:
+        return ()
+    changes.set("test", test, below=("healthcheck",))
     return changes.proved()
 
 
@@ -215,8 +241,16 @@ def on_loopback(repo: Repository, port: Port) -> Fix:
     value = port.value
     raw = value.raw.removeprefix("0.0.0.0:").removeprefix("*:")
     text = repo.text(value.path)
+    if text is not None and ":" not in raw and port.published:
+        where, host = yaml_edits.at_line(text, value.line), {"host_ip": "127.0.0.1"}
+        if where is None or where[-2:-1] != ("ports",):
+            return ()
+        edits = yaml_edits.added(value.path, text, where, host)
+        return yaml_edits.proved(
+            value.path, text, edits, yaml_edits.put((*where, "host_ip"), "127.0.0.1")
+        )
     if text is None or ":" not in raw or raw.startswith("["):
-        return ()  # the long form, or an address
+        return ()  # any port, or an address
     node = yaml.scalar(value.raw, value.line, value.column, value.path)
     edit = yaml.renamed(value.path, text, node, f"127.0.0.1:{raw}")
     return (edit,) if edit else ()
@@ -283,6 +317,9 @@ def _swap(path: str, text: str, password: Password, new: str, taken: Sequence[Ed
         name = rf"^[ \t-]*[\"']?{re.escape(password.name)}[\"']?"
         value = rf"[\"']?({re.escape(old)})[\"']?"
         where = re.compile(rf"(?m){name}\s*[:=]\s*{value}[ \t]*(?:#.*)?\r?$")
+        if where.search(text, line_start(text, password.line)) is None:  # in braces, with quotes
+            name, value = rf"[{{,][ \t]*[\"']?{re.escape(password.name)}", re.escape(old)
+            where = re.compile(rf"{name}[\"']?:[ \t]*[\"']({value})[\"'][ \t]*[,}}]")
     else:
         where = re.compile(rf"//{re.escape(password.user)}:({re.escape(old)})@")
     for match in where.finditer(text, line_start(text, password.line)):
@@ -327,8 +364,9 @@ def other_store(repo: Repository, service: Service) -> Fix:
     changes = _Changes(repo, service)
     changes.set("image", _STORE)
     changes.set("command", words)
+    is_list = changes.listed(service, {_MINIO_KEYS.get(k, k): v for k, v in variables.items()})
     for name, new in _MINIO_KEYS.items():
-        if name in variables:
+        if name in variables and not is_list:
             changes.rename(name, new, below=("environment",))
     return changes.proved()
 
@@ -381,7 +419,7 @@ def wired(repo: Repository, server: Service, store: Service) -> Fix:
         return ()
     if own is None:
         changes.add({"environment": wanted}, after="command")
-    else:
+    elif not changes.listed(server, {**wanted, **own}):
         changes.add({n: v for n, v in wanted.items() if n not in own}, below=("environment",))
     changes.swap("command", root[0], f"--artifacts-destination s3://{_BUCKET}/artifacts")
     if "-bucket" not in words:
