@@ -21,7 +21,7 @@ from lockstitch.scaffold.init import pythons, system, tables
 from lockstitch.scaffold.init.contents import Contents, contents_of, covered, is_model
 from lockstitch.scaffold.init.edit import Table, edit
 from lockstitch.scaffold.init.facts import Facts, version_of
-from lockstitch.scaffold.init.groups import of_program, proposed, settled
+from lockstitch.scaffold.init.groups import lacking, of_program, proposed, settled
 from lockstitch.scaffold.init.guess import is_counted
 from lockstitch.scaffold.init.programs import Found, Program, find, shell_lines
 from lockstitch.scaffold.init.steps import complete, writer_of
@@ -550,6 +550,7 @@ def _image(facts: Facts, found: Found, contents: Contents) -> tuple[dict[str, An
         others = sorted(g for g, names in known.items() if name in names and g != "dev")
         named += others[:1]
         lines += [] if others else [re.split("[<>=]", line)[0] if facts.day else line]
+    lines += [name for name in lacking(facts, found, program, named) if name not in program.needs]
     named += [program.image] if lines else []
     values: dict[str, Any] = {"groups": sorted(set(named))} if named else {}
     values |= {"include": contents.include} if contents.include else {}

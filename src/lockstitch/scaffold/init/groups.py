@@ -6,14 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from lockstitch import files
 from lockstitch.python.commands import entry_of
-from lockstitch.python.imports import Entry, Reach, follow, reached
+from lockstitch.python.imports import Entry, Import, Reach, follow, reached
 from lockstitch.python.locks import uv
-from lockstitch.python.names import distribution_of, of_requirement
+from lockstitch.python.names import distribution_of, modules_named, of_requirement
 from lockstitch.python.size import shown
 from lockstitch.repository.code import scripts
 from lockstitch.resources import load_table
 from lockstitch.scaffold.init import tables
 from lockstitch.scaffold.init.facts import Facts
+from lockstitch.scaffold.init.guess import known_distribution
 from lockstitch.scaffold.init.programs import Found, Program
 from lockstitch.values import replace
 
@@ -80,6 +81,11 @@ def _entry(program: Program) -> Entry | None:
     return entry_of(command, program.env, program.workdir)
 
 
+def _leads(known: Found, program: Program) -> tuple[Import, ...]:
+    entry = _entry(program)
+    return follow(known.tree, entry) if entry else ()
+
+
 def imported(known: Found, entry: Entry, least: Reach = Reach.OPTIONAL) -> set[str]:
     """Return the names of the distributions that a program imports, at least so certainly."""
     leads = (lead for lead in follow(known.tree, entry) if lead.reach >= least)
@@ -108,6 +114,23 @@ def of_program(facts: Facts, known: Found, program: Program) -> list[str]:
         fitting = [group for group in having if not (group in apart and apart.intersection(named))]
         named += [] if {*having} & {*named} else fitting[:1]
     return named
+
+
+def lacking(facts: Facts, known: Found, program: Program, groups: Sequence[str]) -> list[str]:
+    """Return the names of what an image's code surely imports and no list of it brings."""
+    every = tables.groups(facts)
+    there = tables.declared(facts).union(*(every[group] for group in groups))
+    there |= _reached_from(_locked(facts), [*there])
+    brings = load_table(__package__, "eras.toml")["brings"]
+    there = there.union(*(brings.get(name, ()) for name in there))
+    modules = {module for name in there for module in modules_named(name)}
+    leads = [lead for step in (program, *program.before) for lead in _leads(known, step)]
+    lacked = {
+        known_distribution(lead.module)
+        for lead in leads
+        if lead.reach is Reach.CERTAIN and lead.top not in modules
+    }
+    return sorted(lacked - there - {"", *program.needs})
 
 
 def settled(
@@ -211,15 +234,17 @@ def _locked(facts: Facts) -> dict[str, tuple[int, list[str]]]:
 def _saved(packages: Mapping[str, tuple[int, list[str]]], names: Sequence[str]) -> int:
     """Return the bytes of packages and of what the project's list needs for them alone."""
     own = packages.get("", (0, []))[1]
+    kept = _reached_from(packages, [name for name in own if name not in names])
+    gone = _reached_from(packages, [*names]) - kept
+    return sum(packages.get(name, (0, []))[0] for name in gone)
 
-    def reached_from(waiting: list[str]) -> set[str]:
-        seen: set[str] = set()
-        while waiting:
-            name = waiting.pop()
-            if name not in seen:
-                seen.add(name)
-                waiting += packages.get(name, (0, []))[1]
-        return seen
 
-    kept = reached_from([name for name in own if name not in names])
-    return sum(packages.get(name, (0, []))[0] for name in reached_from([*names]) - kept)
+def _reached_from(packages: Mapping[str, tuple[int, list[str]]], waiting: list[str]) -> set[str]:
+    """Return the names of packages and of all that they need."""
+    seen: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        if name not in seen:
+            seen.add(name)
+            waiting += packages.get(name, (0, []))[1]
+    return seen

@@ -77,7 +77,7 @@ def guess(folder: Folder, names: Collection[str]) -> Guess:
             if top in own or top in _TOOLS:
                 continue
             place = f"{path}:{line}"
-            distribution = _distribution(module)
+            distribution = known_distribution(module)
             if not distribution:
                 unknown.setdefault(top, place)
                 continue
@@ -125,8 +125,8 @@ def is_counted(path: str) -> bool:
     return not {*folders} & _APART and not posixpath.basename(path).endswith("_test.py")
 
 
-def _distribution(module: str) -> str:
-    """Return the distribution of a dotted name, or ""."""
+def known_distribution(module: str) -> str:
+    """Return the distribution of a dotted name, "" where no table has one."""
     for name, distribution in shared_modules().items():
         if module == name or module.startswith(f"{name}."):
             return distribution
