@@ -148,8 +148,10 @@ class Store:
         return marks
 
     def _remember(self, digest: Digest, facts: os.stat_result) -> None:
-        before = [mark for mark in self._marks(digest) if mark != _mark(facts)]
-        self.remember(HASHED, digest.hex, [_mark(facts), *before][:_MOST_MARKS])
+        marks, mark = self._marks(digest), _mark(facts)
+        if marks[:1] != [mark]:
+            before = [other for other in marks if other != mark]
+            self.remember(HASHED, digest.hex, [mark, *before][:_MOST_MARKS])
 
     @contextlib.contextmanager
     def writer(self) -> Iterator["BlobWriter"]:
@@ -189,15 +191,20 @@ class Store:
         except OSError:  # a file system without hard links
             shutil.copyfile(self.path(digest), target)
 
-    def adopt(self, path: Path, digest: Digest) -> None:
-        """Move a finished file, already hashed by the caller, into its place."""
-        files.sync(path)
+    def adopt(self, path: Path, digest: Digest, *, proved: bool = False) -> None:
+        """Move a finished file, already hashed by the caller, into its place.
+
+        One that is `proved` by all its readers, with `read_again`, may be lost in a power cut.
+        """
+        if not proved:
+            files.sync(path)
         path.chmod(0o444)
         facts = path.stat()
         target = self.path(digest)
         self._make_way(target)
         path.replace(target)
-        self._remember(digest, facts)
+        if not proved:
+            self._remember(digest, facts)
 
     def record(self, kind: str, key: str) -> Any:
         """Return the JSON value recorded under a key, or None; a damaged record is None."""
@@ -381,13 +388,16 @@ class BlobWriter:
         self.hasher.update(data)
         return self._handle.write(data)
 
-    def commit(self, expected: Digest | None = None) -> Digest:
-        """Make the blob visible under its digest; LockstitchError when that is not `expected`."""
+    def commit(self, expected: Digest | None = None, *, proved: bool = False) -> Digest:
+        """Make the blob visible under its digest; LockstitchError when that is not `expected`.
+
+        `proved` as in `Store.adopt`.
+        """
         digest = self.hasher.digest()
         if expected is not None and digest != expected:
             raise LockstitchError(f"expected `{expected}`, wrote `{digest}` ({self.size} bytes)")
         self.close()
-        self._store.adopt(self._path, digest)
+        self._store.adopt(self._path, digest, proved=proved)
         return digest
 
     def close(self) -> None:
