@@ -145,6 +145,53 @@ def pipe(argv: Sequence[str | Path], data: bytes, *, env: Mapping[str, str]) -> 
     return done.stdout
 
 
+class Answering:
+    """A program that answers each line of its input with bytes, whose count these say."""
+
+    def __init__(self, argv: Sequence[str | Path], *, env: Mapping[str, str]) -> None:
+        """Start it, or raise LockstitchError."""
+        self._words = [str(word) for word in argv]
+        with contextlib.ExitStack() as opened:
+            self._errors = opened.enter_context(tempfile.TemporaryFile())
+            with _starting(self._words):
+                self._running = subprocess.Popen(  # noqa: S603 -- an argument list, no shell
+                    self._words,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=self._errors,
+                    env=dict(env),
+                )
+            opened.pop_all()
+
+    def ask(self, line: bytes) -> None:
+        """Send a request; one that is not taken shows when its answer is read."""
+        assert self._running.stdin is not None  # noqa: S101 -- asked for above
+        with contextlib.suppress(BrokenPipeError):
+            self._running.stdin.write(line + b"\n")
+            self._running.stdin.flush()
+
+    def read(self, size: int) -> bytes:
+        """Return the next bytes of an answer; raises LockstitchError where the program ended."""
+        assert self._running.stdout is not None  # noqa: S101 -- asked for above
+        data = self._running.stdout.read(size)
+        if len(data) == size:
+            return data
+        self._end()
+        self._errors.seek(0)
+        tail = self._errors.read().decode("utf-8", "replace").strip()[-2000:]
+        raise _failed(self._words, self._running.returncode, tail)
+
+    def close(self) -> None:
+        """Let it end."""
+        self._end()
+        self._errors.close()
+
+    def _end(self) -> None:
+        if self._running.returncode is None:
+            with contextlib.suppress(BrokenPipeError):
+                self._running.communicate()
+
+
 def stream(
     argv: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str], longest: int
 ) -> Iterator[bytes]:

@@ -60,6 +60,38 @@ def _script() -> AbstractContextManager[Path]:
     return resources.as_file(resources.files("lockstitch.runtime").joinpath("bytecode.py"))
 
 
+_ANSWERED = b"\xff\xff\xff\xff"
+_kept: dict[tuple[str, ...], process.Answering] = {}  # compilers of a process that makes layers
+_keeps: list[bool] = []  # not empty in such a process
+
+
+def keep_compilers() -> None:
+    """Let compilers wait for the next layer from now on, until `end_compilers`."""
+    _keeps.append(True)
+
+
+def end_compilers() -> None:
+    """End the compilers that wait."""
+    while _kept:
+        _kept.popitem()[1].close()
+
+
+@contextlib.contextmanager
+def _compiler(words: tuple[str, ...], env: dict[str, str]) -> Iterator[process.Answering]:
+    """Yield a compiler, one that was started before where they are kept."""
+    with _script() as script:
+        compiler = _kept.pop(words, None) or process.Answering([*words, script], env=env)
+        try:
+            yield compiler
+        except BaseException:
+            compiler.close()
+            raise
+        if _keeps:
+            _kept[words] = compiler
+        else:
+            compiler.close()
+
+
 Sources = Sequence[tuple[str, str]]  # name in a root, path in the image without a leading slash
 
 
@@ -81,23 +113,19 @@ def compile_files(
     ]
     how, seed = _UNSORTED.get(interpreter.minor, ("-I", ""))
     env = _ENVIRONMENT | ({"PYTHONHASHSEED": seed} if seed else {})
-    with _script() as script:
-        words: list[str | Path] = [*interpreter.argv, how, "-S", "-B", script]
-        data = process.pipe(words, json.dumps(jobs).encode(), env=env)
-    tag = f"cpython-{interpreter.minor.replace('.', '')}"  # PEP 3147
     compiled: list[dict[str, bytes]] = [{} for _ in trees]
-    at = 0
-    for number, path in [(number, path) for number, o in enumerate(ordered) for _, path in o]:
-        (size,) = struct.unpack_from("<I", data, at)
-        at += 4
-        if size:
-            source = PurePosixPath(path)
-            name = str(source.parent / "__pycache__" / f"{source.stem}.{tag}.pyc")
-            compiled[number][name] = data[at : at + size]
-        at += size
-    if at != len(data):
-        message = f"the bytecode compiler wrote {len(data)} bytes, not {at}"
-        raise LockstitchError(message)
+    tag = f"cpython-{interpreter.minor.replace('.', '')}"  # PEP 3147
+    with _compiler((*interpreter.argv, how, "-S", "-B"), env) as compiler:
+        compiler.ask(json.dumps(jobs).encode())
+        for number, path in [(number, path) for number, o in enumerate(ordered) for _, path in o]:
+            (size,) = struct.unpack("<I", compiler.read(4))
+            if size:
+                source = PurePosixPath(path)
+                name = str(source.parent / "__pycache__" / f"{source.stem}.{tag}.pyc")
+                compiled[number][name] = compiler.read(size)
+        if (end := compiler.read(4)) != _ANSWERED:
+            message = f"the bytecode compiler wrote {end.hex()} where its answer ends"
+            raise LockstitchError(message)
     return compiled
 
 

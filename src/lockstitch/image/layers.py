@@ -529,7 +529,10 @@ def _in_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # The parent ends its children so: what they started and their temporary files go with them.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    import multiprocessing
+    import multiprocessing.util
+
+    bytecode.keep_compilers()
+    multiprocessing.util.Finalize(None, bytecode.end_compilers, exitpriority=0)
 
     # A parent that was killed tells no child, and its output would stay open here.
     parent = multiprocessing.parent_process()

@@ -5,8 +5,9 @@ wheel, since CPython's output depends on what the process compiled before (cpyth
 which names it knows: whether a string is marked as shared in bytecode is a matter of who else
 holds it. So no name may be new in this file that nothing it imports has. Standard library only.
 
-stdin: a JSON list of objects {"root": folder or zip, "files": [[name in root, path in the image]]}.
-stdout: for each file, 4 bytes of length and the .pyc; length 0 for what does not compile.
+stdin: a JSON list of objects {"root": folder or zip, "files": [[name in root, path in the image]]},
+each line one. stdout: for each file, 4 bytes of length and the .pyc; length 0 for what does not
+compile. Four bytes more, all ones, end the answer to a line.
 """
 
 import importlib.util
@@ -31,25 +32,28 @@ def compiled(source, path):
 
 
 def main():
-    """Compile what stdin names, in the order it names them."""
-    for job in json.loads(sys.stdin.buffer.read()):
-        if os.fork():
-            code = os.wait()[1]
-            if code:
-                sys.exit(1)
-            continue
-        if os.path.isdir(job["root"]):
+    """Compile what each line of stdin names, in the order it names them."""
+    for data in sys.stdin.buffer:
+        for job in json.loads(data):
+            if os.fork():
+                code = os.wait()[1]
+                if code:
+                    sys.exit(1)
+                continue
+            if os.path.isdir(job["root"]):
 
-            def read(name, job=job):
-                with open(os.path.join(job["root"], name), "rb") as handle:
-                    return handle.read()
-        else:
-            read = zipfile.ZipFile(job["root"]).read
-        for name, path in job["files"]:
-            data = compiled(read(name), path)
-            sys.stdout.buffer.write(struct.pack("<I", len(data)) + data)
+                def read(name, job=job):
+                    with open(os.path.join(job["root"], name), "rb") as handle:
+                        return handle.read()
+            else:
+                read = zipfile.ZipFile(job["root"]).read
+            for name, path in job["files"]:
+                code = compiled(read(name), path)
+                sys.stdout.buffer.write(struct.pack("<I", len(code)) + code)
+            sys.stdout.flush()
+            os._exit(0)
+        sys.stdout.buffer.write(b"\xff\xff\xff\xff")
         sys.stdout.flush()
-        os._exit(0)
 
 
 if __name__ == "__main__":

@@ -213,8 +213,9 @@ def test_files_are_compiled_in_the_order_of_their_path_bytes(tmp_path: Path) -> 
     # From 3.13 on the bytes depend on the order: here every file's "bytecode" is its turn.
     script = """
 import json, struct, sys
-for turn, _ in enumerate(json.load(sys.stdin)[0]["files"]):
+for turn, _ in enumerate(json.loads(sys.stdin.readline())[0]["files"]):
     sys.stdout.buffer.write(struct.pack("<I", 1) + bytes([turn]))
+sys.stdout.buffer.write(bytes(4 * [255]))
 """
     counting = Interpreter(argv=(sys.executable, "-c", script), root="", key=THIS.key, minor="3.13")
     paths = ["z.py", "a/b.py", "a-b.py", "B.py", "zo\u00eb.py"]
@@ -231,7 +232,7 @@ for turn, _ in enumerate(json.load(sys.stdin)[0]["files"]):
 def test_output_of_another_length_is_refused(tmp_path: Path) -> None:
     script = "import struct, sys; sys.stdout.buffer.write(struct.pack('<I', 1) + b'too much')"
     chatty = Interpreter(argv=(sys.executable, "-c", script), root="", key=THIS.key, minor=MINOR)
-    with pytest.raises(LockstitchError, match="the bytecode compiler wrote 12 bytes, not 5"):
+    with pytest.raises(LockstitchError, match="wrote 6f6f206d where its answer ends"):
         compile_files(chatty, tmp_path, SOURCES[:1])
 
 
@@ -243,6 +244,29 @@ def test_trees_do_not_know_of_each_other(archive: Path, folder: Path) -> None:
     together = bytecode.compile_files(THIS, trees)
     assert together == [compile_files(THIS, *tree) for tree in trees]
     assert len(together[0]) == len(COMPILES)
+
+
+def test_a_compiler_that_is_kept_makes_the_same(
+    archive: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bytecode, "_keeps", [])
+    monkeypatch.setattr(bytecode, "_kept", {})
+    (folder / "demo/b.py").write_text("def twice(x):\n    return {'twice': x, 'inner': 1}\n")
+    sources = [("demo/b.py", f"{SITE}/demo/b.py")]
+    trees = [(archive, SOURCES), (folder, sources), (archive, SOURCES[1:2])]
+    anew = [compile_files(THIS, *tree) for tree in trees]
+    bytecode.keep_compilers()
+    started = []
+    for tree, alone in zip(trees, anew, strict=True):
+        assert compile_files(THIS, *tree) == alone
+        started += bytecode._kept.values()
+    assert len({*map(id, started)}) == 1
+    with pytest.raises(LockstitchError, match="failed with exit code 1"):
+        compile_files(THIS, folder, [("gone.py", "gone.py")])
+    assert not bytecode._kept  # the next layer starts another one
+    assert compile_files(THIS, *trees[0]) == anew[0]
+    bytecode.end_compilers()
+    assert not bytecode._kept
 
 
 def test_the_compiler_knows_no_name_that_its_imports_lack() -> None:
