@@ -67,6 +67,8 @@ _CI_FILE = regex(
     r"|\.circleci/config\.yml|\.travis\.yml|bitbucket-pipelines\.yml"
 )
 _LARGE = "check-added-large-files"
+_SECRETS = "detect-secrets"
+_QUOTED_HASH = regex(r"[\"'][0-9a-f]{40,}[\"']")
 _MAXKB = regex(r"--maxkb[= ](\d+)")
 _DEFAULT_MAXKB = 500
 _LOCK = regex(EXCEPT_LOCKS)
@@ -657,11 +659,11 @@ def _is_reached(lock: Graph, package: str, groups: Sequence[str], extras: Sequen
 
 
 class HOK012(Rule):
-    r"""The hook against large files stops the project's own lock.
+    r"""The hook against large files or secrets stops the project's own lock.
 
-    Why: the lock of a project with MLflow or torch has more than 500 KB. The commit that should
-    make the environment reproducible is refused, and people commit without the lock or without
-    hooks.
+    Why: the lock of a project with MLflow or torch has more than 500 KB, and detect-secrets takes
+    the hashes of a pylock.toml for secrets. The commit that should make the environment
+    reproducible is refused, and people commit without the lock or without hooks.
 
     Bad:
         - id: check-added-large-files
@@ -683,25 +685,27 @@ class HOK012(Rule):
             if "/" in file.path or re.search(r"(?m)^exclude\s*[:=]", file.text):
                 continue
             for _, hook in file.hooks():
-                if hook.id == _LARGE:
+                if hook.id in {_LARGE, _SECRETS}:
                     yield from self._stopped(repo, file, hook)
 
     def _stopped(self, repo: Repository, file: HookFile, hook: Hook) -> Iterator[Finding]:
         match = _MAXKB.search(" ".join((hook.entry, *hook.args)))
         most = int(match[1]) if match else _DEFAULT_MAXKB
         pattern = hook.options.get("exclude", "^$")
-        sizes = [
-            (name, -(-(repo.root / name).stat().st_size // 1024))  # as the hook does, rounded up
-            for name in repo.names
-            if _LOCK.search(name) and repo.exists(name) and not _searched(pattern, name)
-        ]
-        large = [(n, size) for n, size in sizes if size > most and not _is_committed(repo, n)]
-        if large:
-            name, size = large[0]
+        named = [n for n in repo.names if _LOCK.search(n) and repo.exists(n)]
+        for name in (n for n in named if not _searched(pattern, n) and not _is_committed(repo, n)):
+            size = -(-(repo.root / name).stat().st_size // 1024)  # as the hook does, rounded up
             message = f"`{name}` has {size} KB, and the hook `{_LARGE}` refuses more than {most}"
+            stops = size > most
+            if hook.id == _SECRETS:
+                message = f"the hook `{_SECRETS}` takes the hashes of `{name}` for secrets"
+                stops = _QUOTED_HASH.search(repo.text(name) or "") is not None
+            if not stops:
+                continue
             hint = f"exclude: {EXCEPT_LOCKS}"
             fix = _excepting(file, hook)
             yield self.finding(file.path, hook.line, message, hint=hint, fix=fix)
+            return
 
 
 def _excepting(file: HookFile, hook: Hook) -> tuple[Edit, ...]:
