@@ -35,6 +35,9 @@ def _hint(project: Project, conflict: str, env: Mapping[str, str]) -> str:
         loose += gone
         wider |= {pin: wider[pin].replace(">=", "<=") for pin in gone}
         conflict = _conflict(_changed(text, loose, wider), env)
+        if none_older := [pin for pin in gone if _has_none(pin, conflict)]:
+            wider |= {pin: _loosened(pin) for pin in none_older}
+            conflict = _conflict(_changed(text, loose, wider), env)
         if not conflict:
             return _command(pins, loose, wider)
     if not _conflict(_REQUIRES.sub(narrow, text, count=1), env):
@@ -109,6 +112,13 @@ def _is_absent(pin: str, conflict: str) -> bool:
     name = re.escape(normal(match[1])) if match else ""
     absent = rf"no version of {name}(?:\[[^\]]*\])?=={version}\b(?!\.)"
     return re.search(absent, conflict) is not None
+
+
+def _has_none(pin: str, conflict: str) -> bool:
+    """Return whether uv says that the index has none of the older versions of a package."""
+    name = re.escape(normal(re.split(r"[\[=\s]", pin)[0]))
+    none = rf"no versions? of {name}(?![\w.-]|\[|==)|only {name}>\S+ (?:is|are) available"
+    return re.search(none, conflict) is not None
 
 
 def _fewest(

@@ -139,13 +139,20 @@ def with_wheel(project: Project, unbuilt: Unbuilt) -> str:
 
     env = environ.for_uv(**_python(project))
     words = ["pip", "compile", "-", "--no-deps", "--quiet", "--no-header", "--no-annotate"]
-    words += ["--only-binary", unbuilt.name, "--resolution", "lowest", "--python-platform", "linux"]
+    words += ["--only-binary", unbuilt.name, "--python-platform", "linux"]
     words += ["--python-version", project.python]
     with indexes_of(project.root) as where:
-        program, asked = process.find_uv(), f"{unbuilt.name}>={unbuilt.version}\n"
-        done = process.run([program, *words], cwd=where, env=env, stdin=asked, check=False)
-    pin = done.stdout.strip()
-    return loosen.pinned(project, pin, env) if done.code == 0 and "==" in pin else ""
+
+        def pin(asked: str, *more: str) -> str:
+            command: list[str | Path] = [process.find_uv(), *words, *more]
+            done = process.run(command, cwd=where, env=env, stdin=f"{asked}\n", check=False)
+            return done.stdout.strip() if done.code == 0 else ""
+
+        lowest = pin(f"{unbuilt.name}>={unbuilt.version}", "--resolution", "lowest")
+        name, _, version = lowest.partition("==")
+        series = ".".join(version.split(".")[:2])  # its last one has most of its faults mended
+        nearest = version and (pin(f"{name}=={series}.*") or lowest)
+    return loosen.pinned(project, nearest, env) if nearest else ""
 
 
 def take_wheels(project: Project, unbuilt: Sequence[Unbuilt]) -> bool:

@@ -1,14 +1,22 @@
 """Reads what a program printed when it failed: what it lacked, and the line that mends it."""
 
+import functools
 import re
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from posixpath import basename, dirname
 
 from lockstitch.lock.bases.debian import sonames
 from lockstitch.python.names import distribution_of
+from lockstitch.resources import load_table
 from lockstitch.values import frozen
 
 _MODULE = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
+_GONE = re.compile(
+    r"ImportError: cannot import name '(?P<name>\w+)' from '(?P<module>[\w.]+)'"
+    r"|ModuleNotFoundError: No module named '(?P<whole>[\w.]+)'"
+)
+_OWN_FRAME = re.compile(r"File \"/app/(?!\.venv/)([^\"\n]+)\", line \d+")
 # By the words of pandas, and of Django.
 _OPTIONAL = re.compile(r"(?:Missing optional dependency '|because )(\w+)(?:'| is not installed)")
 # What an error says to type; by the words of LightGBM.
@@ -47,6 +55,7 @@ _NAMED = re.compile(
 )
 _FILE_TOLD = re.compile(r"FileNotFoundError: [^'\n]* `?(/app/[\w./-]+\.\w+)\b")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_moved = functools.partial(load_table, __package__, "moved.toml")
 _SHELLS = frozenset({"sh", "bash"})
 # Parts of paths that a program wants to write and goes on without.
 _DISPENSABLE = ("/__pycache__", "/matplotlib", "/.config/mlflow/", "/app/.venv/")
@@ -70,6 +79,9 @@ _SAID_UNSET = re.compile(
 )
 _VARIABLE = re.compile(r"\b([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)\b")
 _LAMBDA = "AWS_LAMBDA_RUNTIME_API"  # the address of what calls a handler
+_NO_SECRET = re.compile(
+    r"(?i)secret.key (?:is required|was set|setting must not)|set the secret_key"
+)
 _NONE = re.compile(r"\bNone(?:Type)?\b")
 _CHAINLIT = "You must provide a JWT secret"
 # A service that is not there, by the words of its client.
@@ -138,6 +150,7 @@ _ACCOUNTS = {
 _HINTS = {
     "account": "a key where a container is started; here: lockstitch try {image} --env {without}",
     "file": 'include = ["{inside}"] in {table}',
+    "name": "sed -i {edit} {path} && lockstitch build --try",
     "module": "uv add --frozen {name} && lockstitch lock, or include its file in {table}",
     "library": "{package}, or a wheel that brings it",
     "symbol": "choose a base whose C library has {name}",
@@ -164,6 +177,7 @@ class Lack:
 
     kind: str  # of _HINTS
     name: str
+    path: str = ""  # of the project's file that names it
 
     @property
     def inside(self) -> str:
@@ -185,6 +199,8 @@ class Lack:
             image=image,
             table=table,
             package=added if package else f"choose a base that has {name}",
+            path=shlex.quote(self.path),
+            edit=shlex.quote("s/{}/{}/".format(*_moved()[name])) if self.kind == "name" else "",
             words=" ".join(
                 f"{word} VALUE" if word.startswith("-") else word.upper()
                 for word in re.split(r"[,\s]+", self.name.partition(" / ")[0])
@@ -219,6 +235,8 @@ def _unset(output: str, read: Sequence[Sequence[str]]) -> Iterator[tuple[int, st
             yield from ((match.start(), name) for name in _VARIABLE.findall(match[1]))
         elif _CHAINLIT in match[1]:
             yield match.start(), "CHAINLIT_AUTH_SECRET"
+        elif _NO_SECRET.search(match[1]):
+            yield match.start(), "SECRET_KEY"
 
 
 def plain(output: str) -> str:
@@ -271,6 +289,12 @@ def lacks(output: str, read: Sequence[Sequence[str]] = ()) -> list[Lack]:
         else (at, lack)
         for at, lack in seen
     ]
+    for match in _GONE.finditer(output):
+        name = match["whole"] or f"{match['module']}.{match['name']}"
+        frames = _OWN_FRAME.findall(output[: match.start()])
+        if name in _moved() and frames:
+            seen = [(at, lack) for at, lack in seen if lack.name != name]
+            seen.append((match.start(), Lack(kind="name", name=name, path=frames[-1])))
     programs = {lack.name for _, lack in seen if lack.kind == "program"}
     seen = [(at, each) for at, each in seen if each.kind != "file" or each.name not in programs]
     for match in _ARGUMENTS.finditer(output):

@@ -20,6 +20,7 @@ from lockstitch.python.model import Project
 WHEELS = (
     ("alpha", "1.0", ()),
     ("alpha", "2.0", ()),
+    ("alpha", "2.0.1", ()),
     ("beta", "1.0", ("alpha>=2",)),
     ("gamma", "1.0", ("alpha<2",)),
     ("gamma", "2.0", ()),
@@ -57,13 +58,13 @@ def refused(root: Path, dependencies: list[str], more: str = "") -> str:
 @pytest.mark.parametrize(
     ("dependencies", "more", "command"),
     [
-        (["alpha==1.5"], "", "uv add --frozen alpha==2.0"),
+        (["alpha==1.5"], "", "uv add --frozen alpha==2.0.1"),
         (
             ["beta"],
             '[dependency-groups]\ntrain = ["alpha==1.5"]\n',
-            "uv add --frozen --group train alpha==2.0",
+            "uv add --frozen --group train alpha==2.0.1",
         ),
-        (["beta"], "", "uv add --frozen alpha==2.0"),
+        (["beta"], "", "uv add --frozen alpha==2.0.1"),
         (["alpha==1.5", "gamma==1.0"], "", ""),
     ],
 )
@@ -79,6 +80,7 @@ def test_the_nearest_version_with_a_wheel_is_one_that_fits(
     ("dependencies", "more", "command"),
     [
         (["alpha==1.0", "beta==1.0"], "", "uv add --frozen 'alpha>=1.0'"),
+        (["alpha==0.5"], "", "uv add --frozen 'alpha>=0.5'"),
         (["alpha==1.5", "gamma==3.0"], "", "uv add --frozen 'alpha<=1.5' 'gamma<=3.0'"),
         (["alpha==2.0", "epsilon==1.0"], "", "uv add --frozen 'alpha<=2.0'"),
         (
@@ -124,11 +126,11 @@ def test_a_constraint_that_does_not_build_is_changed_by_a_command(tmp_path: Path
     path.write_text(path.read_text().replace("[tool.uv]\n", constrained))
     unbuilt = Unbuilt(name="alpha", version="1.5", kind="sdist", artifact="sha256:00")
     hint = uv.with_wheel(project, unbuilt)
-    command = r"sed -i 's/alpha==1\.5/alpha==2.0/' pyproject.toml"
+    command = r"sed -i 's/alpha==1\.5/alpha==2.0.1/' pyproject.toml"
     assert hint == f"{command} && lockstitch lock"
     subprocess.run(shlex.split(command), cwd=tmp_path, check=True)
     uv.lock(load(tmp_path), upgrade=None)
-    assert '"alpha==2.0"' in path.read_text()
+    assert '"alpha==2.0.1"' in path.read_text()
 
 
 def test_a_pin_that_uv_cannot_build_comes_with_one_that_has_a_wheel(tmp_path: Path) -> None:
@@ -143,4 +145,4 @@ def test_a_pin_that_uv_cannot_build_comes_with_one_that_has_a_wheel(tmp_path: Pa
     (tmp_path / "links/alpha-1.5.tar.gz").write_bytes(broken.getvalue())
     with pytest.raises(LockstitchError) as caught:
         uv.lock(project, upgrade=None)
-    assert caught.value.hint == "uv add --frozen alpha==2.0 && lockstitch lock"
+    assert caught.value.hint == "uv add --frozen alpha==2.0.1 && lockstitch lock"

@@ -74,6 +74,7 @@ from lockstitch.trial.verdict import Lack, folders_written, gives_up, lacks
             "variable",
             "CHAINLIT_AUTH_SECRET",
         ),
+        ("RuntimeError: A secret key is required to use CSRF.\n", "variable", "SECRET_KEY"),
         (
             "redis.exceptions.ConnectionError: Error 111 connecting to localhost:6379. refused\n",
             *("service", "localhost:6379"),
@@ -296,3 +297,24 @@ def test_a_field_of_settings_is_the_variable_that_its_prefix_begins() -> None:
     output = f"pydantic_core.ValidationError: 2 validation errors for DBSettings\n{fields}"
     named = [lack.name for lack in lacks(output, [["DB_HOST", "DB_PORT", "MODE"]])]
     assert named == ["MODE", "DB_HOST"]
+
+
+@pytest.mark.parametrize(
+    ("line", "error", "edit"),
+    [
+        (
+            *("from sklearn.externals import joblib", "ImportError: cannot import name 'joblib'"),
+            "'s/from sklearn.externals import joblib/import joblib/'",
+        ),
+        (
+            "from sklearn.grid_search import GridSearchCV",
+            "ModuleNotFoundError: No module named 'sklearn.grid_search'",
+            "s/sklearn.grid_search/sklearn.model_selection/",
+        ),
+    ],
+)
+def test_a_name_that_moved_comes_with_the_edit(line: str, error: str, edit: str) -> None:
+    end = " from 'sklearn.externals' (/app/.venv/x.py)" if "ImportError: c" in error else ""
+    frames = '  File "/app/web/app.py", line 5, in <module>\n'
+    (lack,) = lacks(f"{frames}    {line}\n{error}{end}\n")
+    assert lack.line("serve") == f"sed -i {edit} web/app.py && lockstitch build --try"

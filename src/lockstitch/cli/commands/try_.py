@@ -305,6 +305,9 @@ def _mended(spec: ImageSpec, verdict: Verdict) -> Iterator[str]:
     elif folders:
         yield f"it writes to folders of the image: outputs = [{shown}]"
     for name in (name for name in writes if name.startswith("/")):
+        if re.match("/[A-Za-z]:/", name):
+            yield f"`{name[1:]}` is a path of a machine with Windows, which is nowhere else"
+            return
         if name.startswith("/home/"):
             yield (
                 f"it writes to the home folder (`{name}`): lockstitch try {spec.name} --env "

@@ -328,6 +328,15 @@ def _port(code: Code, fields: Mapping[str, ast.expr]) -> int:
     return 0
 
 
+def says_port(code: Code, port: int) -> bool:
+    """Return whether a file's code gives a port as a number alone, which no variable changes."""
+    given = (keyword for call in _calls(code) for keyword in call.keywords)
+    return any(
+        k.arg in _PORTS and isinstance(k.value, ast.Constant) and k.value.value == port
+        for k in given
+    )
+
+
 def is_local(code: Code, application: Application) -> bool | None:
     """Return whether a file serves an application to this machine alone, None where it does not.
 

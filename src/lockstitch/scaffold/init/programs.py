@@ -20,6 +20,7 @@ from lockstitch.repository.code.applications import (
     fields_of,
     health_of_parts,
     is_local,
+    says_port,
 )
 from lockstitch.repository.code.opened import Opened
 from lockstitch.repository.code.variables import arguments_of, examples, subcommands_of
@@ -499,6 +500,9 @@ class _Finder:
                 return served
         serves = hint.serves or kind not in {"script", "said", "celery"}
         port = (hint.port or _port(words, kind, application)) if serves else 0
+        own = application.port if application and is_alone else 0
+        if serves and own and says_port(self._codes[path], own):
+            port = own  # whatever EXPOSE says
         above = self._above(port, hint.source)
         words = [re.sub(rf"(^|:|=){port}$", rf"\g<1>{above}", w) for w in words] if port else words
         port = above
