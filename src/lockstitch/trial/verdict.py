@@ -119,6 +119,8 @@ _ARGUMENTS = re.compile(
     r"error: the following arguments are required: (?P<argparse>[^\n]+)"
     r"|Error: Missing (?:argument|option|parameter) '(?P<click>[^'\n]+)'"
 )
+# Its usage alone, by the words of docopt and click.
+_USAGE = re.compile(r"(?s)\s*usage: .*", re.IGNORECASE)
 _NLTK = re.compile(r"Resource '?([\w./-]+?)'? not found\.\s+Please use the NLTK Downloader")
 # A value that settings of Hydra leave to the command.
 _MANDATORY = re.compile(r"Missing mandatory value: ([\w.]+)")
@@ -322,6 +324,9 @@ def lacks(output: str, read: Sequence[Sequence[str]] = ()) -> list[Lack]:
         seen += [(m.start(), Lack(kind="account", name=name)) for m in pattern.finditer(output)]
     for match in _SECRETS.finditer(output):
         seen.append((match.start(), Lack(kind="secrets", name=".streamlit/secrets.toml")))
+    if not seen and _USAGE.fullmatch(output):
+        word = "COMMAND" if "\nCommands:\n" in output else "ARGUMENTS"
+        seen = [(0, Lack(kind="argument", name=word))]
     if not seen:
         seen = [(0, Lack(kind="file", name=m[0])) for m in _NAMED.finditer(gives_up(output))]
     # Files that are missing after a host was not reached would have been made of what it has.

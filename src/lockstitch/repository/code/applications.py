@@ -346,9 +346,9 @@ def is_local(code: Code, application: Application) -> bool | None:
     for call in _calls(code):
         name = dotted(call.func, code.names)
         own = name == f"{application.name}.run" if application.name else name.endswith("app.run")
-        if own or name == "uvicorn.run":
+        if own or name in {"uvicorn.run", "bottle.run"}:
             given = {keyword.arg: keyword.value for keyword in call.keywords}
-            first = 1 if name == "uvicorn.run" else 0
+            first = 0 if own else 1
             hosts = [given["host"]] if "host" in given else call.args[first : first + 1]
             texts = [host.value for host in hosts if isinstance(host, ast.Constant)]
             if None in given or not {*texts} <= _LOCAL or ("host" in given and not texts):
@@ -421,7 +421,11 @@ def _routes(code: Code, owners: Mapping[str, str]) -> dict[str, str]:
     for node in code.nodes:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and _is_free(node):
             for call in node.decorator_list:
-                if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute):
+                if not isinstance(call, ast.Call):
+                    continue
+                if dotted(call.func, code.names) == "litestar.get":  # of any application
+                    routes.setdefault(_text(call), _text(call))
+                if isinstance(call.func, ast.Attribute):
                     owner = getattr(call.func.value, "id", "")
                     route = _text(call) if len(call.args) == 1 else ""
                     if owner in owners and route and _is_get(call):

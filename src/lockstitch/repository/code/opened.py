@@ -56,13 +56,16 @@ class Opened:
         codes: Mapping[str, Code],
         variables: Mapping[str, str] = MappingProxyType({}),
         settings: Callable[[], Iterable[tuple[str, str]]] = tuple,
+        examples: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """Take the files that paths are followed through, and what variables are known to be.
 
-        `settings` gives the texts of files of settings, each with its keys: `data.path`.
+        `settings` gives the texts of files of settings, each with its keys: `data.path`;
+        `examples` are variables for code that cannot do without.
         """
         self._codes = codes
         self.variables = variables
+        self.needed = {**examples, **variables}
         self._settings = functools.cache(lambda: tuple(settings()))
         self._readers: dict[str, _Reader] = {}
         self._uses: dict[str, list[PathUse]] = {}
@@ -267,7 +270,10 @@ class _Reader:
                         self._attributes.setdefault(target.attr, value)
                     elif key := _key(target):
                         self._items.setdefault(key, value)
-            case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
+            case ast.AnnAssign(target=ast.Name(id=name), value=value):
+                # Without one, of pydantic's settings, a variable gives it.
+                text = ast.Constant(self._others.needed.get(name.upper()))
+                value = value or ast.copy_location(text, node)
                 self._keep(name, value)
                 self._attributes.setdefault(name, value)
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef() | ast.Module():
@@ -362,7 +368,7 @@ class _Reader:
     def _item(self, node: ast.Subscript, key: str) -> str | None:
         """Return what a variable or the settings have under a key."""
         if _last(node.value) == "environ":
-            return self._others.variables.get(key)
+            return self._others.needed.get(key)
         return self._others.setting(self._keys(node))
 
     def _named(self, node: ast.Name | ast.Attribute, depth: int) -> str | None:

@@ -111,10 +111,11 @@ class NamedCommand:
 # --- Dockerfiles
 
 
-def images(repo: Repository) -> Iterator[NamedCommand]:
+def images(repo: Repository, own: AbstractSet[str] = frozenset()) -> Iterator[NamedCommand]:
     """Yield the command of each image of Python that a Dockerfile of the repository makes.
 
-    Those for developing count where a service starts one and there is no other.
+    Those for developing count where a service starts one and there is no other. `own` are programs
+    that the project itself installs.
     """
     every = [(file, built) for file in image_files(repo) for built in file.products]
     every = [(file, built) for file, built in every if built.is_python]
@@ -123,7 +124,7 @@ def images(repo: Repository) -> Iterator[NamedCommand]:
         every = [(file, built) for file, built in last if built.is_python]
     for file, built in every:
         for label, started, use in _starts(file, built):
-            command = _named(file, built, started, label, use)
+            command = _named(file, built, started, label, use, own)
             if command is not None:
                 yield command
             elif started:
@@ -238,7 +239,12 @@ def _calls_of(text: str) -> list[Call]:
 
 
 def _named(
-    file: ImageFile, built: Built, calls: list[Call], label: str, use: Use | None
+    file: ImageFile,
+    built: Built,
+    calls: list[Call],
+    label: str,
+    use: Use | None,
+    own: AbstractSet[str],
 ) -> NamedCommand | None:
     folder = built.state.workdir
     chosen = None
@@ -246,7 +252,9 @@ def _named(
     for command in calls:
         if command.program == "cd" and command.words:
             folder = posixpath.normpath(posixpath.join(folder, command.words[0]))
-        elif _starter(command) and not (chosen and any("train" in word for word in chosen.words)):
+        elif (_starter(command) or command.program in own) and not (
+            chosen and any("train" in word for word in chosen.words)
+        ):
             earlier += [chosen] if chosen else []
             chosen = command  # the last one; of several steps the one that trains
     if chosen is None:
@@ -279,7 +287,7 @@ def _named(
         port=_number_after(words, {"--port", "-p", "--server.port"}) or exposed,
         health=_health(built),
         env=env,
-        given=_given(use) if use else {},
+        given={n: where.replaced(text) for n, text in _given(use).items()} if use else {},
         include=where.named(),
         outputs=tuple(outputs),
         before=tuple(
@@ -294,17 +302,19 @@ def _named(
 
 def _env(where: "_Places", given: Mapping[str, str]) -> dict[str, str]:
     """Return the variables of an image that say something to its programs, its paths as ours."""
-    env = {
-        name: where.replaced(value)
-        for name, value in given.items()
-        if not _OURS.fullmatch(name) and not _SECRET.search(name) and "$" not in value
-    }
+    env = {name: where.replaced(value) for name, value in _plain(given).items()}
     if "PYTHONPATH" in env:
         paths = [where.repository(folder) for folder in given["PYTHONPATH"].split(":") if folder]
         env["PYTHONPATH"] = ":".join(
             posixpath.normpath(f"/app/{path}") for path in dict.fromkeys(paths) if path is not None
         )
     return {name: value for name, value in env.items() if value}
+
+
+def _plain(given: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that say something to a program, and are no secrets."""
+    kept = {n: value for n, value in given.items() if not _OURS.fullmatch(n) and "$" not in value}
+    return {n: value for n, value in kept.items() if value and not _SECRET.search(n)}
 
 
 def _of_lambda(file: ImageFile, built: Built, label: str) -> NamedCommand | None:
@@ -546,6 +556,7 @@ def _of_text(
     source: str, line: int, text: str, label: str = "", own: AbstractSet[str] = frozenset()
 ) -> Iterator[NamedCommand]:
     folder = ""
+    given: dict[str, str] = {}
     try:
         calls = _calls_of(text)
     except (ValueError, RecursionError):
@@ -553,6 +564,8 @@ def _of_text(
     for command in calls:
         if command.program == "cd" and command.words:
             folder = posixpath.normpath(posixpath.join(folder, command.words[0]))
+        elif command.program == "export":
+            given |= {n: value for word in command.words for n, _, value in [word.partition("=")]}
         elif _starter(command) or command.program in own:
             words = _words(command, 0, {})
             if words:
@@ -562,6 +575,7 @@ def _of_text(
                     folder="" if folder.startswith((".", "/")) else folder,
                     label=label,
                     port=_number_after(words, {"--port", "-p", "--server.port"}),
+                    env=_plain(given | {**command.assignments}),
                     serves=serves(command, exposes=False),
                 )
 

@@ -29,7 +29,7 @@ class Environment:
 
     dependencies: list[str] = field(default_factory=list)
     constraints: list[str] = field(default_factory=list)  # of an export: what others need
-    pip: list[str] = field(default_factory=list)  # lines of its `pip:` part, as they stand
+    pip: list[str] = field(default_factory=list)  # its lines: those of the `pip:` part, else ""
     python: str = ""  # as it is written: `3.8`, `>=3.9`
     notes: list[str] = field(default_factory=list)
 
@@ -51,7 +51,8 @@ def environment(folder: Folder, name: str) -> Environment | None:
     others: dict[str, list[str]] = {}
     for item in entry.value.items:
         if isinstance(item, yaml.Mapping):
-            conda.pip += _pip(item)
+            for line, text in _pip(item):
+                conda.pip += [*[""] * (line - 1 - len(conda.pip)), text]
         elif isinstance(item, yaml.Scalar) and not _elsewhere(lines, item.line):
             _take(conda, item.text.strip(), f"`{name}:{item.line}`", others)
     for kind, names in others.items():
@@ -61,10 +62,10 @@ def environment(folder: Folder, name: str) -> Environment | None:
     return conda
 
 
-def _pip(item: yaml.Mapping) -> Iterator[str]:
+def _pip(item: yaml.Mapping) -> Iterator[tuple[int, str]]:
     entry = yaml.entries(item).get("pip")
     if entry is not None and isinstance(entry.value, yaml.Sequence):
-        yield from (item.text for item in entry.value.items if isinstance(item, yaml.Scalar))
+        yield from ((i.line, i.text) for i in entry.value.items if isinstance(i, yaml.Scalar))
 
 
 def _elsewhere(lines: list[str], line: int) -> bool:

@@ -360,6 +360,14 @@ class _Reader:
     def _python(self, modules: set[str], uses: Sequence[tuple[str, PathUse]]) -> set[str]:
         """Return the globs of the code that stays in the tree."""
         globs = {g for g in self._facts.loose if any(files.matches(n, g) for n in self._all)}
+        globs -= {p.path for p in self._found.programs} - modules
+        others = {p.path.partition("/")[0] for p in self._found.programs if p.port}
+        others -= {name.partition("/")[0] for name in modules}
+        if self._program.include:  # a Dockerfile that copies one by one
+            named = self._program.include
+            globs = {glob for glob in globs if covered_by(glob, named)}
+        elif not self._program.port:  # what serves, and nothing of it is imported here
+            globs = {g for g in globs if g.partition("/")[0] not in others or "/" not in g}
         home = self._program.workdir.partition("/")[0]
         if home:  # an application in a folder of its own takes from others what it imports
             globs = {g for g in globs if g.startswith(f"{home}/") or "/" not in g}
@@ -658,6 +666,7 @@ class _Reader:
                 self._beside(database["path"], "its command")
 
     def _write(self, uses: Sequence[tuple[str, PathUse]]) -> None:
+        filled = {use.text.rstrip("/") for _, use in uses if use.kind == "fills"}
         unknown = [
             f"{m}:{u.line}" for m, u in uses if u.kind in {"writes", "fills"} and u.text == "*"
         ]
@@ -678,7 +687,7 @@ class _Reader:
                 folder = posixpath.dirname(text)
             if folder:
                 self._output(folder, where)
-            elif "*" not in text:
+            elif "*" not in text and (posixpath.splitext(text)[1] or text not in filled):
                 self._beside(text, where)
         if unknown:
             self._named_by_command(f"{unknown[0]}, by its command")

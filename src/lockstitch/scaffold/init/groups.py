@@ -28,6 +28,8 @@ _IDLE = frozenset(
     {"mlflow", "dvc", "wandb", "jupyter", "jupyterlab", "notebook", "ipykernel", "evidently"}
     | {"great-expectations", "prefect", "zenml", "kfp", "bentoml", "streamlit", "gradio", "optuna"}
 )
+# What draws, and is no part of a model.
+_DRAWN = frozenset({"matplotlib", "seaborn", "plotly", "altair", "bokeh", "kaleido", "yellowbrick"})
 _LINUX = re.compile(r"none-any|manylinux\w*x86_64")
 _NAMES = {"train": ("train", "training"), "serve": ("serve", "serving", "api", "server")}
 _LEAST = 5_000_000  # bytes that are worth a group of their own
@@ -66,10 +68,12 @@ class Users:
         return any(c in names or c.endswith(ends) for code in codes for c in code.calls)
 
     def alone(self, image: str, names: Sequence[str]) -> list[str]:
-        """Return the names of those that one image imports, and no other one can need."""
-        if self._loading - {image}:
-            return []
-        return [name for name in names if self._images.get(name) == {image}]
+        """Return the names of those that one image imports, and no other one can need.
+
+        Where others load models, of which anything else may be a part, these are tools alone.
+        """
+        tools = _IDLE | _DRAWN if self._loading - {image} else {*names}
+        return [name for name in names if name in tools and self._images.get(name) == {image}]
 
     def unused(self, names: Sequence[str]) -> list[str]:
         """Return the names of those that no image can need."""
@@ -89,7 +93,7 @@ def _leads(known: Found, program: Program) -> tuple[Import, ...]:
 def imported(known: Found, entry: Entry, least: Reach = Reach.OPTIONAL) -> set[str]:
     """Return the names of the distributions that a program imports, at least so certainly."""
     leads = (lead for lead in follow(known.tree, entry) if lead.reach >= least)
-    return {of_requirement(distribution_of(lead.top)) for lead in leads}
+    return {of_requirement(distribution_of(lead.top).strip("'")) for lead in leads}
 
 
 def of_program(facts: Facts, known: Found, program: Program) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from lockstitch import files
 from lockstitch.errors import LockstitchError
-from lockstitch.python.names import normal, of_requirement, undeclared
+from lockstitch.python.names import PKG_RESOURCES, normal, of_requirement, undeclared
 from lockstitch.python.tables import parse_toml, table, texts
 from lockstitch.repository.dockerfile.images import image_files
 from lockstitch.repository.files import Repository
@@ -299,6 +299,8 @@ def _undeclared(
     if pixi and not inputs.dependencies:
         _take_managed(inputs, managers.pixi(pixi), "pixi.toml")
     _take_members(inputs, place, document)
+    if not inputs.dependencies:
+        _take_bento(inputs, place, document)
     if not inputs.dependencies and not any(role != "dev" for role in inputs.groups):
         _take_below(inputs, place, lists)
     if not inputs.dependencies and not inputs.groups:
@@ -432,6 +434,25 @@ def _take_conda(inputs: Inputs, place: _Place, name: str, content: Any) -> None:
     inputs.sources |= pip.sources
     inputs.notes += [*content.notes, *pip.notes]
     inputs.used.append(name)
+
+
+def _take_bento(inputs: Inputs, place: _Place, document: Mapping[str, Any]) -> None:
+    """Take what bentofile.yaml, or its table of pyproject.toml, says that a service needs."""
+    import yaml
+
+    name = "bentofile.yaml"
+    try:
+        file = yaml.safe_load(place.folder.text(name) or "")
+    except yaml.YAMLError:
+        file = None
+    here = table(document, "tool", "bentoml", "build", "python")
+    python = here or table(file if isinstance(file, dict) else {}, "python")
+    listed = python.get("requirements_txt")
+    read = read_requirements(place.folder, listed) if isinstance(listed, str) else None
+    read = read or read_lines(place.folder, name, texts(python.get("packages")))
+    inputs.add(read.lines)
+    inputs.notes += read.notes
+    inputs.used += [name] if read.lines and not here else []
 
 
 def _take_members(inputs: Inputs, place: _Place, document: Mapping[str, Any]) -> None:
@@ -596,6 +617,7 @@ def _fill(
         ):
             continue
         line = next((spare[like] for like in sorted(likes) if like in spare), distribution)
+        line = PKG_RESOURCES if line == "setuptools" else line
         added.append((line, where))
     pinned = spare | {of_requirement(line): line for line in inputs.constraints}
     unknown = dict(needs.unknown)

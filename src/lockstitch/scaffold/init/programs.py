@@ -79,7 +79,7 @@ _ESTIMATORS = re.compile(
 _REQUIRED = re.compile(
     r"required=True|add_argument\(\s*[\"']\w|sys\.argv\[[1-9]|click\.argument"
     r"|typer\.Argument\(\.\.\.|\.group\(|add_subparsers\(|LightningCLI\(|mark_flags?_as_required"
-    r"|fire\.Fire\(|\.add_(?:typer|command)\("
+    r"|fire\.Fire\(|docopt\(|\.add_(?:typer|command)\("
     r"|(?s:\.command\(.*\.command\()"
 )
 _CONFIG = re.compile(r"(?:configs?/)?(?:config|default|base|train|fit)\.ya?ml")  # of Lightning
@@ -258,8 +258,9 @@ def find(facts: Facts, python: str) -> Found:
         codes=codes,
         opened=Opened(
             codes,
-            {n: v for p in programs for n, v in p.env.items()},
+            {n: v for p in programs for n, v in (*p.given.items(), *p.env.items())},
             lambda: commands.settings_of(repo),
+            commands.public(examples(repo.text)),
         ),
         tree=tree,
         programs=tuple(programs),
@@ -314,7 +315,7 @@ class _Finder:
     def programs(self) -> list[Program]:
         """Return the programs, each image's name once, sorted by what they are for."""
         chosen: dict[str, Program] = {}
-        images = [*commands.images(self._repo)]
+        images = [*commands.images(self._repo, self._installed_scripts.keys())]
         for image in images or commands.processes(self._repo):
             program = self._of_dockerfile(image)
             if program is not None:
@@ -417,7 +418,7 @@ class _Finder:
             for script in scripts:
                 if _fits(self._codes[script.path]) and not self._is_part(script.path):
                     return replace(script, image=_TRAIN)
-        return replace(scripts[0], image="app")
+        return scripts[0] if scripts[0].port else replace(scripts[0], image="app")
 
     def _without_image(self, used: set[str]) -> None:
         """Say which pages no Dockerfile starts."""
@@ -478,14 +479,17 @@ class _Finder:
             words = words[2:]
         if words[0] == "fastapi" and len(words) > 1:
             words = ["run" if w == "dev" else w for w in words]
-        entry = entry_of(words, env, root)
-        path = self._file_of(words, env, root)
+        by_name = self._installed_scripts.get(words[0], "").partition(":")[0]
+        begun = ["python", "-m", by_name] if by_name else words
+        entry = entry_of(begun, env, root)
+        path = self._file_of(begun, env, root)
         if entry is not None and not path:
             self.notes.append(
                 f"`{hint.source}` starts `{' '.join(words)}`, which is no code of this folder"
             )
             return None
         kind = self._kind_of(path) if path else "said"
+        kind = "console" if by_name and kind == "script" else kind
         django = self._django_of(path, words)
         if django:
             kind = "django"
@@ -498,7 +502,7 @@ class _Finder:
             served = self._reached_by_others(hint, application)
             if served:
                 return served
-        serves = hint.serves or kind not in {"script", "said", "celery"}
+        serves = hint.serves or kind not in {"script", "console", "said", "celery"}
         port = (hint.port or _port(words, kind, application)) if serves else 0
         own = application.port if application and is_alone else 0
         if serves and own and says_port(self._codes[path], own):
@@ -510,7 +514,7 @@ class _Finder:
         health = health or (self._default_health(kind) if port else "")
         for name, value in _ENV.get(kind, {}).items():
             env.setdefault(name, value)
-        env = self._better_root(words, env, root)
+        env = self._better_root(begun if by_name else words, env, root)
         named = hint.label or ("serve" if port else "train" if "train" in path else "app")
         return Program(
             image=named,
@@ -703,6 +707,15 @@ class _Finder:
         return chosen
 
     @functools.cached_property
+    def _factories(self) -> tuple[Application, ...]:
+        every = (app for code in self._codes.values() for app in applications(code))
+        return tuple(app for app in every if app.factory)
+
+    @functools.cached_property
+    def _installed_scripts(self) -> Mapping[str, str]:
+        return self._installs if self._facts.installed else {}
+
+    @functools.cached_property
     def _applications(self) -> tuple[Application, ...]:
         return tuple(self._found_applications())
 
@@ -749,7 +762,7 @@ class _Finder:
         return (is_page, unnamed, not hint, app.factory, place, len(parts), not named, app.path)
 
     def _points(self, hint: NamedCommand, path: str) -> bool:
-        env = {"PYTHONPATH": f"/app/{hint.folder}"} if hint.folder else {}
+        env = {**hint.env, **({"PYTHONPATH": f"/app/{hint.folder}"} if hint.folder else {})}
         return self._file_of(hint.words, env) == path or any(
             posixpath.join(hint.folder, word) == path for word in hint.words
         )
@@ -758,7 +771,13 @@ class _Finder:
         return next((e for e in self._applications if e.path == path), None)
 
     def _health_of(self, app: Application) -> str:
-        return app.health or health_of_parts(self._codes[app.path], self._codes.values())
+        code, codes = self._codes[app.path], self._codes.values()
+        health = app.health or health_of_parts(code, codes)
+        for other in self._factories if not health else ():  # of another file, which it calls
+            module = _module(other.path)
+            if any(f".{module}.{other.name}".endswith(f".{c.lstrip('.')}") for c in code.calls):
+                health = health or other.health or health_of_parts(self._codes[other.path], codes)
+        return health
 
     def _kind_of(self, path: str) -> str:
         application = self._application(path)
@@ -836,6 +855,12 @@ class _Finder:
             declared = [way for way in ("gunicorn", "waitress") if way in self._declared]
             by_flask = app.kind == "flask" and not self._is_below("flask", *_NEW_OPTION)
             way = next(iter(declared), "flask" if by_flask else "gunicorn")
+            if (
+                app.kind == "bottle"
+                and not declared
+                and is_local(self._codes[app.path], app) is False
+            ):
+                way = "file"  # it serves itself, to everybody
             if way == "gunicorn":
                 needs.setdefault("gunicorn", "gunicorn")
         template = _COMMANDS.get(way, "").split()
@@ -1111,8 +1136,23 @@ class _Finder:
                 asks=() if arguments else tuple(arguments_of(self._codes[path])),
             )
             program = _after(program, [(*words, *given) for given in earlier])
+            if image == "app" and (port := self._listens(words, env, hints if arguments else ())):
+                program = replace(program, image=_SERVE, port=port[0], health=port[1])
             folder = _begun(path, [hint for hint in hints if _is_stage(hint)])
             yield moved(program, folder) if folder else program
+
+    def _listens(
+        self, words: Sequence[str], env: Mapping[str, str], hints: Sequence[NamedCommand]
+    ) -> tuple[int, str] | None:
+        """Return the port that a script is told to serve on, and the route of what it runs."""
+        port = next((hint.port for hint in hints if hint.port), 0)
+        entry = entry_of(words, env)
+        parts = [*reached(self._tree, entry)] if port and entry else []
+        codes = [self._codes[path] for path in parts if path in self._codes]
+        if not any("uvicorn.run" in c.calls or "waitress.serve" in c.calls for c in codes):
+            return None
+        health = (app.health for code in codes for app in applications(code) if app.health)
+        return port, next(health, "")
 
     def _is_part(self, path: str) -> bool:
         """Return whether a script of the repository imports a file."""
@@ -1143,6 +1183,8 @@ class _Finder:
         """
         modules = reached(self._tree, entry) if (entry := entry_of(("python", path), {})) else ()
         parts = {path, *(name for name in modules if name in self._codes)}
+        if path.endswith("__main__.py"):
+            parts |= {n for n in self._codes if posixpath.dirname(n) == posixpath.dirname(path)}
         required = any(_REQUIRED.search(self._repo.text(name) or "") for name in parts)
         told: list[tuple[tuple[str, ...], NamedCommand]] = []
         for hint in hints:

@@ -139,8 +139,8 @@ def usable(text: str, where: str, notes: list[str]) -> str:
     elif name in {*_BACKPORTS, "pkg-resources"} or (name in _standard() and name != "setuptools"):
         notes.append(f"{where}: `{parsed.name}` is part of Python: left out")
         return ""
-    elif name in {"mkl-fft", "mkl-random", "mkl-service"}:
-        notes.append(f"{where}: `{parsed.name}` is of conda's NumPy: left out")
+    elif whose := names_table("of_conda").get(name):
+        notes.append(f"{where}: `{parsed.name}` is of {whose}: left out")
         return ""
     system = names_table("systems").get(name)
     if system and parsed.marker is None:

@@ -19,7 +19,8 @@ _COMPILED = frozenset(
 )
 _TEXTS = {"name": "name", "version": "version", "description": "description"}
 # Where the files are: that is found by looking.
-_PLACES = {"packages", "package_dir", "py_modules", "zip_safe", "include_package_data"}
+_PLACES = {"packages", "package_dir", "py_modules", "zip_safe"}
+_PLACES |= {"package_data", "include_package_data"}
 _KEYS = {*_TEXTS, "python_requires", "install_requires", "extras_require", "entry_points"}
 
 

@@ -10,11 +10,12 @@ from typing import Any
 from lockstitch.python import declared as asked
 from lockstitch.python.names import PKG_RESOURCES, normal, of_requirement
 from lockstitch.python.tables import table
+from lockstitch.python.tables import texts as texts_of
 from lockstitch.scaffold.init import pythons
 from lockstitch.scaffold.init.edit import Table
 from lockstitch.scaffold.init.facts import Facts, version_of
 from lockstitch.scaffold.init.folder import Folder
-from lockstitch.scaffold.init.requirements import Source
+from lockstitch.scaffold.init.requirements import Source, read_requirements
 from lockstitch.scaffold.init.sources import is_version
 
 _CLASSIC_GROUP = ("tool", "poetry", "group")
@@ -50,11 +51,11 @@ def project(facts: Facts, minor: str) -> Iterator[Table | str]:
         yield "`[tool.poetry]` has the metadata, which Poetry and lockstitch read: kept"
         return
     dynamic = facts.project.get("dynamic")
-    texts = _metadata(facts)
-    name = texts.pop("name", "") or _folder_name(facts)
-    version = texts.pop("version", "") or version_of(facts.folder, facts.packages)
+    metadata = _metadata(facts)
+    name = metadata.pop("name", "") or _folder_name(facts)
+    version = metadata.pop("version", "") or version_of(facts.folder, facts.packages)
     values: dict[str, Any] = {"name": name, "version": version or "0.1.0"}
-    values |= {"description": texts["description"]} if "description" in texts else {}
+    values |= {"description": metadata["description"]} if "description" in metadata else {}
     values["requires-python"] = _requires_python(facts, minor)
     asked = facts.setup.texts.get("requires-python") or facts.inputs.requires_python
     if asked not in {"", values["requires-python"], facts.project.get("requires-python")}:
@@ -249,6 +250,14 @@ def groups(facts: Facts) -> dict[str, list[str]]:
 def declared(facts: Facts) -> set[str]:
     """Return the names of the packages that every image gets."""
     names = {of_requirement(dependency) for dependency in dependencies(facts)}
+    if "dependencies" in texts_of(facts.project.get("dynamic")):
+        names |= {of_requirement(line) for line in facts.setup.dependencies or ()}
+        named = table(facts.document, "tool", "setuptools", "dynamic", "dependencies").get("file")
+        hook = table(facts.document, "tool", "hatch", "metadata", "hooks", "requirements_txt")
+        listed = [named] if isinstance(named, str) else texts_of(named)
+        for name in (*listed, *texts_of(hook.get("files"))):
+            read = read_requirements(facts.folder, name)
+            names |= {of_requirement(line) for line in (read.lines if read else ())}
     return names | {of_requirement(line) for line in table(facts.poetry, "dependencies")}
 
 

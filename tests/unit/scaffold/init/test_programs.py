@@ -575,7 +575,7 @@ def test_a_server_waits_for_no_training(tmp_path: Path) -> None:
     tune = "import os\nif __name__ == '__main__':\n    os.makedirs('m')\n"
     images, notes = planned(tmp_path, {"api.py": api, "train.py": train, "tune.py": tune})
     assert "before" not in images["serve"]
-    assert images["serve"]["include"] == ["api.py", "m/m.pkl", "train.py", "tune.py"]
+    assert images["serve"]["include"] == ["api.py", "m/m.pkl", "tune.py"]
     told = "image `serve` includes `m/m.pkl`, which image `train` writes"
     assert f"{told}: lockstitch run train, then lockstitch build" in notes
     assert [note for note in notes if note.startswith("left out")] == []
@@ -612,7 +612,7 @@ def test_a_server_includes_no_model_that_nothing_here_can_write(tmp_path: Path) 
     api = f"{API}import joblib\njoblib.load('m/m.pkl')\n"
     train = "import joblib, pandas\npandas.read_csv('data/rows.csv')\njoblib.dump(1, 'm/m.pkl')\n"
     images, notes = planned(tmp_path, {"api.py": api, "train.py": train})
-    assert images["serve"]["include"] == ["api.py", "train.py"]
+    assert images["serve"]["include"] == ["api.py"]
     assert "left out: `m/m.pkl` (api.py:4): image `train` writes it" in notes
 
 
