@@ -12,7 +12,7 @@ from lockstitch.repository.dockerfile import recipes
 from lockstitch.repository.dockerfile.images import Built, products
 from lockstitch.repository.dockerfile.installs import Install, package_of
 from lockstitch.repository.files import Repository
-from lockstitch.repository.packaging.declared import folder_of
+from lockstitch.repository.packaging.declared import folder_of, of_folder
 from lockstitch.repository.packaging.wheels import (
     Machine,
     Verdict,
@@ -119,6 +119,11 @@ def _by_lock(repo: Repository, built: Built) -> str:
 def _by_name(repo: Repository, built: Built) -> str:
     """Return the problem of packages without a wheel for musl, by their names and versions."""
     versions: dict[str, str] = {}
+    if any(not install.is_pip or install.local for install in _python_installs(built)):
+        for name in ("pyproject.toml", "Pipfile", "setup.py"):  # what the project declares
+            path = recipes.file_in(repo, built.image, name)
+            declared = of_folder(repo, folder_of(path)) if path else []
+            versions |= {item.name: "" for item in declared if not item.group}
     for _, install in built.installs:
         if install.is_pip:
             for name in install.required:
