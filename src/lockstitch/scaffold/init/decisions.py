@@ -12,6 +12,7 @@ from lockstitch.files import nearest
 from lockstitch.python import load
 from lockstitch.python.commands import entry_of
 from lockstitch.python.imports import reached
+from lockstitch.python.names import PKG_RESOURCES, of_requirement
 from lockstitch.python.tables import parse_toml, table, texts
 from lockstitch.repository.code.started import SHELL
 from lockstitch.repository.files import Repository
@@ -298,6 +299,11 @@ def _as_of(facts: Facts, minor: str, notes: list[str]) -> str:
     if kept or elsewhere or settings.keys() & {"exclude-newer", "index", "index-url"}:
         return ""
     day = pythons.as_of(facts.changed, minor, clock.today(), moved=facts.inputs.moved)
+    lines = facts.inputs.dependencies
+    names = {of_requirement(line) for line in lines}
+    if lines and "" < day < pythons.ALONE and of_requirement(PKG_RESOURCES) not in names:
+        lines.append(PKG_RESOURCES)
+        notes.append(f"`{PKG_RESOURCES}`: environments of that time had it, and packages import it")
     if day:
         what = f"the code last changed on {facts.changed}: versions as of {day} are locked"
         notes.append(f"{what}; without `exclude-newer` in [tool.uv] it is the newest ones")

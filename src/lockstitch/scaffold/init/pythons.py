@@ -31,6 +31,7 @@ _WHEELS_FROM = {
     "3.12": "2024-06-01",
     "3.13": "2025-06-01",
 }
+ALONE = "2023-10-02"  # Python 3.12 came, whose environments have no setuptools
 _REQUIRES = re.compile(r"""(?m)^(\s*requires-python\s*=\s*)(["'])([^"'\n]*)\2""")
 _FLOORS_FROM = 11  # from which on the first versions with a wheel need a table of their own
 # Packages whose old files are gone from the index, and since when; old versions of pytest want it.
