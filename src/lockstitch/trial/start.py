@@ -154,7 +154,7 @@ def _run(trial: Trial, *, writable: bool) -> tuple[Verdict, list[str]]:
         outcome = "asks" if code and not trial.spec.port and _asks(output) else outcome
         outcome = "failed" if raised or (answered and not answered.is_good) else outcome
         gave_up = gives_up(output) if outcome == "ended" else ""
-        waits = outcome == "runs" and _asks_in_vain(output)
+        waits = outcome in {"runs", "ended"} and _asks_in_vain(output)
         outcome = "failed" if gave_up or waits else outcome
         ran = raised or answered is not None  # until it was stopped here
         code = code if outcome in {"ended", "failed"} and not ran else None

@@ -294,6 +294,12 @@ def test_what_a_page_says_as_it_is_stopped_is_no_error_of_it(store: Store) -> No
     assert "Uncaught app exception" in verdict.output
 
 
+def test_a_program_that_ends_with_0_since_a_service_is_not_there_has_failed(store: Store) -> None:
+    says = "echo 'an error in a.py, line 3: localhost:27017: [Errno 111] Connection refused'"
+    assert run(store, says).outcome == "failed"
+    assert run(store, f"{says}; echo 1; echo 2; echo trained without").outcome == "ended"
+
+
 def test_a_program_that_asks_for_input_has_started(store: Store) -> None:
     asks = "echo 'Your choice: EOFError?'; echo 'EOFError: EOF when reading a line' >&2; exit 1"
     assert (run(store, asks).outcome, run(store, asks).is_good) == ("asks", True)

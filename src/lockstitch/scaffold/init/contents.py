@@ -156,6 +156,9 @@ class _Reader:
             for use in self._found.opened.paths_of(m)
         ]
         workdir = "" if program.workdir or program.folder else self._workdir(uses)
+        if program.kind == "notebook" and self._is_read_above(uses):
+            program = self._program = result.program = moved(program, "")
+            result.reasons.append("what it opens is found from the project's folder alone")
         if workdir:
             program = moved(program, workdir)
             self._program = result.program = program
@@ -310,6 +313,12 @@ class _Reader:
             modules |= new
         # Beside it flask takes the project's folder for a package, and finds no module in it.
         return modules - ({"__init__.py"} if program.command[0] == "flask" else set())
+
+    def _is_read_above(self, uses: Sequence[tuple[str, PathUse]]) -> bool:
+        """Return whether files that a notebook reads are there from the project's folder alone."""
+        reads = {u.text for _, u in uses if u.kind in {"reads", "folder"} and not u.anchored}
+        beside = {text for text in reads if self._there(f"{self._program.workdir}/{text}")}
+        return not beside and any("*" not in text and self._there(text) for text in reads)
 
     def _workdir(self, uses: Sequence[tuple[str, PathUse]]) -> str:
         """Return the folder in which what is opened is found, where that is not the project's."""

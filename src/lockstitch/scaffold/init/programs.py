@@ -786,9 +786,9 @@ class _Finder:
     def _runner(self, app: Application) -> Application:
         """Return an application in the file that runs it: another one, where its own does not."""
         verbs = (".run", ".run_server", ".launch")
-        if app.by in {*_APIS, "streamlit"} or any(
-            name.endswith(verbs) for name in self._codes[app.path].calls
-        ):
+        if app.by == "streamlit":
+            return replace(app, path=self._page_of(app.path))
+        if app.by in _APIS or any(name.endswith(verbs) for name in self._codes[app.path].calls):
             return app
         whole = f"{_module(app.path)}.{app.name}"
         for path, code in self._codes.items():
@@ -1154,16 +1154,31 @@ class _Finder:
         health = (app.health for code in codes for app in applications(code) if app.health)
         return port, next(health, "")
 
+    def _page_of(self, path: str) -> str:
+        """Return the script whose parts show a page: a file, or what imports it."""
+        above, waiting = {path}, [path]
+        while waiting:
+            new = {*self._importers(waiting.pop())} - above
+            above |= new
+            waiting += new
+        tops = [p for p in above - {path} if self._may_run(p, self._codes[p])]
+        tops = [p for p in tops if not self._is_part(p)]
+        return min(tops, key=lambda name: (name.count("/"), name), default=path)
+
     def _is_part(self, path: str) -> bool:
         """Return whether a script of the repository imports a file."""
+        return any(self._may_run(other, self._codes[other]) for other in self._importers(path))
+
+    def _importers(self, path: str) -> Iterator[str]:
+        """Yield the files of the repository that import a file."""
         tail = f".{_module(path).rpartition('.')[2]}."
-        return any(
-            tail in f".{whole}."
-            for other, code in self._codes.items()
-            if other != path and self._may_run(other, code)
-            for whole in code.names.values()
-            if whole.startswith(".") or whole.partition(".")[0] in self._own
-        )
+        for other, code in self._codes.items():
+            if other != path and any(
+                tail in f".{whole}."
+                and (whole.startswith(".") or whole.partition(".")[0] in self._own)
+                for whole in code.names.values()
+            ):
+                yield other
 
     def _may_run(self, path: str, code: Code) -> bool:
         """Return whether a file is a script that may be a program."""
@@ -1302,8 +1317,11 @@ def _after(program: Program, earlier: Sequence[tuple[str, ...]]) -> Program:
 
 
 def moved(program: Program, workdir: str) -> Program:
-    """Return a program as it starts in another folder than the project's."""
+    """Return a program as it starts in another folder, or a notebook in the project's."""
     words, env = [*program.command], dict(program.env)
+    if not workdir:
+        words = [program.path if w == posixpath.basename(program.path) else w for w in words]
+        return replace(program, command=tuple(words), workdir="")
     paths = [path for path in env.get("PYTHONPATH", "").split(":") if path]
     for at, word in enumerate(words):
         if word == program.path or (at and word.startswith(f"{workdir}/")):

@@ -28,7 +28,8 @@ _HOOKS = (
 )
 _LINE = 100
 _OF_BACKENDS = frozenset(
-    {"hatchling", "packaging", "pathspec", "pluggy", "setuptools", "tomli", "trove-classifiers"}
+    {"flit-core", "hatchling", "packaging", "pathspec", "pdm-backend", "pluggy", "poetry-core"}
+    | {"setuptools", "tomli", "trove-classifiers"}
 )
 _NEWER = "3.12"  # came when setuptools left Python's environments
 _RULES = ["E", "F", "I", "B", "UP", "S", "SIM", "RUF"]
