@@ -4,7 +4,7 @@ $ lockstitch init --dry-run
 > found: setup.py, requirements.txt, train.py:1: a script, api.py:3: fastapi `app`
 > images: serve, train
 > commands: serve `uvicorn api:app --host 0.0.0.0 --port 8000`; train `python train.py`
-> files: serve api.py, train.py; train api.py, train.py
+> files: serve api.py; train train.py
 > Python: 3.11 of debian:bookworm
 > --- /dev/null
 > +++ b/.gitignore
@@ -35,12 +35,12 @@ $ lockstitch init --dry-run
 > +platforms = ["linux/amd64"]
 > +
 > +[tool.lockstitch.images.train]
-> +include = ["api.py", "train.py"]
+> +include = ["train.py"]
 > +command = ["python", "train.py"]
 > +
 > +[tool.lockstitch.images.serve]
 > +groups = ["serve"]
-> +include = ["api.py", "train.py"]
+> +include = ["api.py"]
 > +command = ["uvicorn", "api:app", "--host", "0.0.0.0", "--port", "8000"]
 > +port = 8000
 > +health = "/health"
@@ -62,7 +62,7 @@ $ lockstitch init
 > found: setup.py, requirements.txt, train.py:1: a script, api.py:3: fastapi `app`
 > images: serve, train
 > commands: serve `uvicorn api:app --host 0.0.0.0 --port 8000`; train `python train.py`
-> files: serve api.py, train.py; train api.py, train.py
+> files: serve api.py; train train.py
 > Python: 3.11 of debian:bookworm
 > --- /dev/null
 > +++ b/.gitignore
@@ -93,12 +93,12 @@ $ lockstitch init
 > +platforms = ["linux/amd64"]
 > +
 > +[tool.lockstitch.images.train]
-> +include = ["api.py", "train.py"]
+> +include = ["train.py"]
 > +command = ["python", "train.py"]
 > +
 > +[tool.lockstitch.images.serve]
 > +groups = ["serve"]
-> +include = ["api.py", "train.py"]
+> +include = ["api.py"]
 > +command = ["uvicorn", "api:app", "--host", "0.0.0.0", "--port", "8000"]
 > +port = 8000
 > +health = "/health"
@@ -121,7 +121,7 @@ $ lockstitch init --with-tools --yes
 > found: pyproject.toml, setup.py
 > images: serve, train
 > commands: serve `uvicorn api:app --host 0.0.0.0 --port 8000`; train `python train.py`
-> files: serve api.py, train.py; train api.py, train.py
+> files: serve api.py; train train.py
 > Python: 3.11 of debian:bookworm
 > --- a/.gitignore
 > +++ b/.gitignore
@@ -283,7 +283,7 @@ $ lockstitch init --force
 > found: pyproject.toml, setup.py
 > images: serve, train
 > commands: serve `uvicorn api:app --host 0.0.0.0 --port 8000`; train `python train.py`
-> files: serve api.py, train.py; train api.py, train.py
+> files: serve api.py; train train.py
 > Python: 3.11 of debian:bookworm
 > --- a/pyproject.toml
 > +++ b/pyproject.toml

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shlex
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
@@ -387,7 +388,13 @@ class Builder:
                     for problem in error.everything():
                         alone = type(problem)(problem.message, hint=problem.hint)
                         problems.setdefault(problem.message, (alone, []))[1].append(spec.name)
-        raise_all([_for_images(error, names) for error, names in problems.values()])
+        errors = [_for_images(error, names) for error, names in problems.values()]
+        failed = {name for _, names in problems.values() for name in names}
+        rest = [spec.name for spec in specs if spec.name not in failed]
+        if errors and rest:
+            hint = f"{errors[-1].hint}; without it: lockstitch build {shlex.join(rest)}"
+            errors[-1].hint = hint.removeprefix("; without it: ")
+        raise_all(errors)
         return prepared
 
     def _settled(self, prepared: Sequence[Prepared], layout: Layout) -> list[Prepared]:
