@@ -1,6 +1,7 @@
 """Every test has a home, a store and a network of its own: nothing here leaves loopback."""
 
 import functools
+import gc
 import itertools
 import os
 import re
@@ -45,6 +46,15 @@ _PREFIXES = ("LOCKSTITCH_", "UV_", "GIT_", "PIP_", "PYTHON")
 
 # A shell starts what runs beside it with SIGINT ignored, and our children would take that over.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# Thousands of tests are collected, which each search for garbage would look at again and again.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -66,6 +66,8 @@ def listed(folder: Path) -> tuple[list[str], list[str]] | None:
     Returns None outside of a repository and without git. Files that a sparse checkout leaves out
     are not named.
     """
+    if _is_outside(folder):
+        return None
     words = ("ls-files", "-z", "-t", "--cached", "--others", "--exclude-standard")
     try:
         done = run(folder, *words, check=False, errors="surrogateescape")
@@ -83,7 +85,7 @@ def listed(folder: Path) -> tuple[list[str], list[str]] | None:
 
 def ignored(folder: Path, names: Sequence[str]) -> set[str]:
     """Return which of some files below a folder git ignores; none where git cannot tell."""
-    if not names:
+    if not names or _is_outside(folder):
         return set()
     try:
         done = run(
@@ -100,7 +102,13 @@ def ignored(folder: Path, names: Sequence[str]) -> set[str]:
 
 def is_in_repository(folder: Path) -> bool:
     """Return whether a folder is, or lies in, a repository's working tree; starts nothing."""
-    return any((at / ".git").exists() for at in (folder.absolute(), *folder.absolute().parents))
+    place = folder.resolve()
+    return any((at / ".git").exists() for at in (place, *place.parents))
+
+
+def _is_outside(folder: Path) -> bool:
+    """Return whether git would find no repository, which takes it milliseconds to say."""
+    return not (environ.starting("GIT_DIR") or is_in_repository(folder))
 
 
 def dirty(folder: Path) -> tuple[str, ...]:
@@ -217,6 +225,8 @@ def last_change(folder: Path, apart: Sequence[str] = ()) -> str:
 
     `apart` are patterns of files that do not count (gitglossary(7), pathspec).
     """
+    if _is_outside(folder):
+        return ""
     words = ["log", "-1", "--format=%cs", "--", "."]
     words += [f":(exclude,glob){pattern}" for pattern in apart]
     try:

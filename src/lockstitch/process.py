@@ -1,6 +1,7 @@
 """The only place that starts programs. No shell, ever."""
 
 import contextlib
+import functools
 import os
 import re
 import shutil
@@ -56,9 +57,12 @@ def is_there(program: str) -> bool:
 def _path_without(folder: Path) -> str:
     root = folder.resolve()
     places = environ.child().get("PATH", os.defpath).split(os.pathsep)
-    return os.pathsep.join(
-        place for place in places if not Path(place).resolve().is_relative_to(root)
-    )
+    return os.pathsep.join(place for place in places if not _place(place).is_relative_to(root))
+
+
+@functools.cache
+def _place(path: str) -> Path:
+    return Path(path).resolve()
 
 
 def find_uv(*, outside: Path | None = None) -> Path:

@@ -6,7 +6,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import jsonschema
 import pytest
 import yaml
 
@@ -76,6 +75,8 @@ def strict(schema: Any) -> Any:
 
 
 def check(document: dict[str, Any]) -> None:
+    import jsonschema  # a second, which each worker would spend to collect this file
+
     known = json.loads(
         (Path(__file__).parent / "crds" / f"{document['kind']}.json").read_text("utf-8")
     )
@@ -97,15 +98,17 @@ def check(document: dict[str, Any]) -> None:
 def test_custom_resources_fit_their_schemas(
     operator: str, spec: ImageSpec, name: str, nodes: int, tmp_path: Path
 ) -> None:
+    from jsonschema import ValidationError
+
     target = replace(CLOUD, operator=operator, nodes=nodes)
     made = documents(job(tmp_path, spec, target))
     check(made[name])
     assert made[name]["metadata"]["namespace"] == "ml"
     text = yaml.safe_dump(made[name])
     assert REFERENCE in text
-    with pytest.raises(jsonschema.ValidationError, match="runAsNoRoot"):
+    with pytest.raises(ValidationError, match="runAsNoRoot"):
         check(yaml.safe_load(text.replace("runAsNonRoot", "runAsNoRoot")))
-    with pytest.raises(jsonschema.ValidationError, match="is not of type"):
+    with pytest.raises(ValidationError, match="is not of type"):
         check(
             yaml.safe_load(
                 text.replace("readOnlyRootFilesystem: true", 'readOnlyRootFilesystem: "x"')

@@ -2,6 +2,7 @@
 
 import ast
 import codecs
+import functools
 from pathlib import Path
 
 from lockstitch import files
@@ -14,6 +15,11 @@ from lockstitch.values import positional
 _MOST = 1 << 20  # bytes of a file that people write by hand
 _MOST_CODE = 8 << 20  # of one that may have a picture in a text
 _LARGEST_NOTEBOOK = 64 << 20  # bytes: most of it is pictures
+
+
+@functools.lru_cache(8)
+def _real(root: Path) -> Path:
+    return root.resolve()
 
 
 @positional
@@ -49,7 +55,7 @@ class Folder:
 
     def inside(self, path: Path) -> bool:
         """Return whether a path is in the folder when all links are followed."""
-        return path.resolve().is_relative_to(self.root.resolve())
+        return path.resolve().is_relative_to(_real(self.root))
 
     def folders(self, below: str = "") -> list[str]:
         """Return the names of the folders that may hold a project's files, sorted."""
