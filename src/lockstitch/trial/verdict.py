@@ -53,6 +53,7 @@ _ADDED = re.compile(
 _NAMED = re.compile(
     r"(?:^|(?<=[\s'\"`(:=]))(?:\./|/app/)?[\w@+-][\w@.+/-]*\.[A-Za-z]\w{0,9}\b(?! first)"
 )
+_PLACED = re.compile(r"/app/[^\n'\"`:]+\.[A-Za-z]\w{0,9}\b")  # its name may have spaces
 _FILE_TOLD = re.compile(r"FileNotFoundError: [^'\n]* `?(/app/[\w./-]+\.\w+)\b")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _moved = functools.partial(load_table, __package__, "moved.toml")
@@ -312,8 +313,8 @@ def lacks(output: str, read: Sequence[Sequence[str]] = ()) -> list[Lack]:
             seen.append((match.start(), Lack(kind="service", name=place)))
     hosts = {m[m.lastgroup or 0]: m.start() for m in _HOST.finditer(output)}
     if not hosts and (gone := _NO_HOST.search(output)):
-        named = [m[1] for m in _ADDRESS.finditer(output)]
-        hosts = dict.fromkeys(named[-1:] or ["of another machine"], gone.start())
+        addresses = [m[1] for m in _ADDRESS.finditer(output)]
+        hosts = dict.fromkeys(addresses[-1:] or ["of another machine"], gone.start())
     local = {lack.name.partition(":")[0] for _, lack in seen if lack.kind == "service"}
     seen += [(at, Lack(kind="host", name=host)) for host, at in hosts.items() if host not in local]
     models = [(m.start(), Lack(kind="model", name=m[1])) for m in _BENTO.finditer(output)]
@@ -328,7 +329,9 @@ def lacks(output: str, read: Sequence[Sequence[str]] = ()) -> list[Lack]:
         word = "COMMAND" if "\nCommands:\n" in output else "ARGUMENTS"
         seen = [(0, Lack(kind="argument", name=word))]
     if not seen:
-        seen = [(0, Lack(kind="file", name=m[0])) for m in _NAMED.finditer(gives_up(output))]
+        told = gives_up(output)
+        named = [*_PLACED.finditer(told)] or [*_NAMED.finditer(told)]
+        seen = [(0, Lack(kind="file", name=match[0])) for match in named]
     # Files that are missing after a host was not reached would have been made of what it has.
     late = max((at for at, lack in seen if lack.kind == "file"), default=0)
     seen = [(max(at, late + 1) if lack.kind == "host" else at, lack) for at, lack in seen]

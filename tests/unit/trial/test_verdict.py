@@ -246,6 +246,7 @@ def test_words_around_a_missing_file_do_not_count(output: str, kind: str, name: 
         ("Could not find model file 'models/x.pkl'\nExiting...", ["models/x.pkl"]),
         ("Model file m/a.pkl does not exist!\nPlease run train.py first.", ["m/a.pkl"]),
         ("[ERROR] config.yaml doesn't exist", ["config.yaml"]),
+        ("ERROR: File not found at /app/d/All of 2024.csv", ["/app/d/All of 2024.csv"]),
         ("No images found in data/raw", []),
         ("Please place dataset.csv in the folder", ["dataset.csv"]),
     ],
@@ -279,6 +280,13 @@ def test_a_page_without_its_secrets_lacks_the_variable_that_it_reads() -> None:
     told = "streamlit.errors.StreamlitAPIException: `set_page_config()` can only be called once\n"
     (lack,) = lacks(told, [["API_URL"]])
     assert (lack.kind, lack.name) == ("variable", "API_URL")
+
+
+def test_a_host_comes_before_the_files_that_it_would_have_given() -> None:
+    told = "<urlopen error [Errno -2] Name or service not known>\n"
+    output = f"ERROR {told}FileNotFoundError: [Errno 2] No such file or directory: 'd/a.csv'\n"
+    assert [lack.kind for lack in lacks(output)] == ["host", "file"]
+    assert [lack.kind for lack in lacks(output.replace("ERROR", "[nltk_data] Error"))] == ["file"]
 
 
 def test_what_calls_a_handler_of_lambda_is_a_service() -> None:

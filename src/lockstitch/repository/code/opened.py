@@ -238,6 +238,8 @@ class _Reader:
         self._documented: set[int] = set()
         self._defined = {n.name: n for n in code.nodes if isinstance(n, ast.FunctionDef)}
         self._depth = 0  # of functions whose results are followed
+        loops = (node for node in code.nodes if isinstance(node, ast.For))
+        self._loops = {n.target.id: n.iter for n in loops if isinstance(n.target, ast.Name)}
         for node in code.nodes:
             self._take(node)
 
@@ -509,17 +511,31 @@ class _Reader:
             if isinstance(node, ast.Call):
                 for kind, argument in self._arguments(node):
                     text = self.value(argument)
-                    if text is None:
+                    if text is None and (several := [*self._looped(argument)]):
+                        for element in several:
+                            yield from self._use(element, node.lineno, kind)
+                    elif text is None:
                         if kind in {"writes", "fills"}:
                             yield PathUse(text="*", line=node.lineno, kind="writes")
-                        continue
-                    yield from self._use(text, node.lineno, kind)
+                    else:
+                        yield from self._use(text, node.lineno, kind)
                 for kind, argument in self._handed(node):
                     yield from self._use(self.value(argument) or "", node.lineno, kind)
             elif isinstance(node, ast.Dict):  # of Django's DATABASES
                 given = dict(zip(map(_literal, node.keys), node.values, strict=True))
                 if "sqlite3" in _literal(given.get("ENGINE")):
                     yield from self._use(self.value(given.get("NAME")) or "", node.lineno, "writes")
+
+    def _looped(self, argument: ast.expr) -> Iterator[str]:
+        """Yield the paths of a list that a loop goes through, for the name that it gives them."""
+        while isinstance(argument, ast.Call) and argument.args and _last(argument.func) in _SAME:
+            argument = argument.args[0]
+        listed = self._loops.get(argument.id) if isinstance(argument, ast.Name) else None
+        if isinstance(listed, ast.Name) and listed.id in self._values:
+            listed = self._nearest(listed)
+        for element in getattr(listed, "elts", ()):
+            if text := self.value(element):
+                yield text
 
     def _use(self, text: str, line: int, kind: str) -> Iterator[PathUse]:
         if database := SQLITE.fullmatch(text):  # a connection writes it, whatever names it

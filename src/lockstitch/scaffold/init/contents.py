@@ -437,7 +437,8 @@ class _Reader:
     def _read(self, module: str, use: PathUse) -> None:
         where = f"{module}:{use.line}"
         text = use.text.rstrip("/")
-        if not text or text in {"*", "."} or _SENTENCE.search(text) or _NEVER.fullmatch(text):
+        told = text not in self._set and _SENTENCE.search(text)
+        if not text or text in {"*", "."} or told or _NEVER.fullmatch(text):
             return
         matches = self._matches(module, use)
         if not matches and "\\" in text and self._there(text.replace("\\", "/")):

@@ -79,8 +79,10 @@ class _Known:
     def of(cls, facts: Facts, minor: str) -> "_Known":
         chosen = find(facts, minor)
         if chosen.programs and chosen.programs[0].kind == "notebook":
-            # Of several notebooks one whose data is here, the likeliest.
+            # Of several notebooks one that calls anything and whose data is here, the likeliest.
             several = [*chosen.programs, *chosen.others][:_NOTEBOOKS]
+            begun = [p for p in several if p.path in chosen.codes and chosen.codes[p.path].calls]
+            several = begun or several
             best = min(several, key=lambda p: bool(contents_of(facts, chosen, p).absent))
             others = [p for p in (*chosen.programs, *chosen.others) if p is not best]
             notes = (*chosen.notes, *shell_lines(chosen.repo, best))

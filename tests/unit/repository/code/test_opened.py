@@ -31,6 +31,7 @@ def of(text: str, path: str = "src/a.py") -> set[tuple[str, str]]:
         ("plt.savefig('o/p.png')", ("o/p.png", "writes")),
         ("import os\nos.makedirs('logs', exist_ok=True)", ("logs", "fills")),
         ("import os\nos.listdir('d')", ("d", "folder")),
+        ("import os\nL = ['d', 'e/f']\nfor x in L:\n    os.makedirs(x)", ("e/f", "fills")),
         ("def of(name):\n    return f'd/{name}.csv'\nopen(of('a'), 'w')", ("d/*.csv", "writes")),
         (
             "def up(p):\n  for q in p.parents:\n    return q\nopen(up(p) / 'c')",

@@ -774,6 +774,7 @@ def test_of_several_notebooks_one_runs_whose_data_is_here(tmp_path: Path) -> Non
     texts = {
         "nb/01_train.ipynb": NOTEBOOK.replace("x.csv", "gone.csv"),
         "nb/02_look.ipynb": NOTEBOOK,
+        "nb/00_train.ipynb": NOTEBOOK.replace("pd.read_csv('../data/x.csv')", "x = 1"),
         "data/x.csv": "1\n",
     }
     made = plan.plan(write_files(tmp_path, texts))
@@ -795,6 +796,10 @@ def test_a_notebook_beside_a_program_is_no_program(tmp_path: Path) -> None:
         (
             {"main.py": "import mlflow\nmlflow.set_tracking_uri('sqlite:///mlflow.db')\nf()\n"},
             *("app", "outputs", ["."]),
+        ),
+        (
+            {"main.py": "open('Rows of a Year 2024.csv')\n", "Rows of a Year 2024.csv": "1\n"},
+            *("app", "include", ["Rows of a Year 2024.csv", "main.py"]),
         ),
         (
             {"main.py": "import yaml\nyaml.safe_load(open('c.yaml'))\nf()\n", "c.yaml": "a: B/5.0"},
