@@ -186,6 +186,8 @@ class _Reader:
         python = self._python(modules, uses)
         data = self._globs()
         include = {*python, *data}
+        if program.command[0] == "flask":  # which takes its folder for a package, and not its root
+            include.discard("__init__.py")
         for glob in program.include:
             if not glob.endswith(".py") and self._is_small(glob) and not covered_by(glob, include):
                 include.add(glob)
@@ -311,8 +313,7 @@ class _Reader:
                         entries.append(entry_of(("python", name), program.env))
             looked |= new
             modules |= new
-        # Beside it flask takes the project's folder for a package, and finds no module in it.
-        return modules - ({"__init__.py"} if program.command[0] == "flask" else set())
+        return modules
 
     def _is_read_above(self, uses: Sequence[tuple[str, PathUse]]) -> bool:
         """Return whether files that a notebook reads are there from the project's folder alone."""

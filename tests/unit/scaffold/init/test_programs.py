@@ -798,6 +798,10 @@ def test_a_notebook_beside_a_program_is_no_program(tmp_path: Path) -> None:
             *("app", "outputs", ["."]),
         ),
         (
+            {"app.py": "import flask\napp = flask.Flask('a')\n", "__init__.py": ""},
+            *("serve", "include", ["app.py"]),
+        ),
+        (
             {"main.py": "open('Rows of a Year 2024.csv')\n", "Rows of a Year 2024.csv": "1\n"},
             *("app", "include", ["Rows of a Year 2024.csv", "main.py"]),
         ),
