@@ -256,6 +256,11 @@ def _remedy_of_module(project: Project, spec: ImageSpec, lack: Lack) -> str:
         return f"the project has no `{base}.py`; git check-ignore -v {base}.py"
     top = distribution_of(lack.name.partition(".")[0])
     if "." in lack.name and distribution_of(lack.name) == top:  # Python found what it is in
+        if top == "scikit-learn":
+            return (
+                "a scikit-learn before 0.22 wrote the model, and the one of Python 3.8 is the last "
+                "that reads it: train it again, or lockstitch init --python 3.8 in a new clone"
+            )
         return f"the version of {top} that is here has none: uv add '{top}<VERSION'"
     if "." not in lack.name and "PYTHONPATH" not in spec.env and (own := _own(project, lack.name)):
         above, inside = own

@@ -31,7 +31,7 @@ _VARIABLE = re.compile(r"\$[({](\w+)[)}]|\{\{\s*(\w+)\s*\}\}")  # of make, and o
 _GIVEN = re.compile(r"(?:export\s+)?(\w+)\s*(?:\?|::?)?=\s*(.*?)\s*(?:\s#.*)?")
 _SETTINGS = re.compile(  # files that tell programs where their data is
     r"(?:.*/)?(?:(?:params|parameters|configs?|settings|conf|cfg)[\w.-]*"
-    r"|(?:configs?|conf|settings|params)/[\w./-]+)\.(?:ya?ml|json|toml)"
+    r"|(?:configs?|conf|settings|params)/[\w./-]+)\.(?:ya?ml|json|toml|ini|cfg)"
 )
 _LONGEST_SETTINGS = 50_000  # characters
 _TASKS = (  # files of managers, and the tables of their tasks
@@ -747,11 +747,22 @@ def _yaml(text: str) -> object:
         return None
 
 
+def _ini(text: str) -> object:
+    parser = configparser.RawConfigParser(strict=False)
+    try:
+        parser.read_string(text)
+    except configparser.Error:
+        return None
+    return {name: dict(parser.items(name)) for name in parser.sections()}
+
+
 def settings_of(repo: Repository) -> Iterator[tuple[str, str]]:
     """Yield the texts of a repository's files of settings, each with its keys: `data.path`."""
     for name in repo.every_name:
         if _SETTINGS.fullmatch(name) and len(text := repo.text(name) or "") < _LONGEST_SETTINGS:
-            yield from _leaves(repo.toml(name) if name.endswith(".toml") else _yaml(text))
+            is_ini = name.endswith((".ini", ".cfg"))
+            read = _ini if is_ini else _yaml
+            yield from _leaves(repo.toml(name) if name.endswith(".toml") else read(text))
 
 
 def _leaves(content: object, above: str = "") -> Iterator[tuple[str, str]]:

@@ -18,7 +18,7 @@ from lockstitch.repository.code.started import SHELL
 from lockstitch.repository.files import Repository
 from lockstitch.resources import load_table
 from lockstitch.scaffold import new
-from lockstitch.scaffold.init import pythons, system, tables
+from lockstitch.scaffold.init import eras, pythons, system, tables
 from lockstitch.scaffold.init.contents import Contents, contents_of, covered, is_model
 from lockstitch.scaffold.init.edit import Table, edit
 from lockstitch.scaffold.init.facts import Facts, version_of
@@ -40,6 +40,7 @@ _BASES = {
     "3.9": "3.9.2",
     "3.8": "3.8.99",
 }
+_LAST_READER = "0.23"
 _NEWER = "3.11"  # which runs all code that is not new
 _IGNORED = (
     *(".lockstitch/", ".venv/", "__pycache__/"),
@@ -226,13 +227,16 @@ def _fitting(facts: Facts, possible: Sequence[str], can_fetch: Callable[[str], b
     """
     wanted, own = facts.inputs.python, tables.requirements(facts)
     of_time = pythons.of_time(facts.changed, clock.today())
+    # The last Python with a scikit-learn that reads what those before 0.22 wrote.
+    old = eras.is_below(eras.specifiers_of(own, "scikit-learn"), _LAST_READER)
 
-    def rank(minor: str) -> tuple[int, bool, int, bool, bool, int]:
+    def rank(minor: str) -> tuple[int, bool, int, bool, bool, bool, int]:
         pins, too_new = facts.inputs.old_pins(minor, own), facts.inputs.new_pins(minor, own)
         # Without a name, pins that are too old for all are nearest to the oldest.
         near = int(wanted[2:]) if wanted else 0 if pins else int(minor[2:])
         distance = abs(int(minor[2:]) - near)
-        return too_new, minor != wanted, pins, not of_debian(minor), minor != of_time, distance
+        other = old and minor != "3.8", not of_debian(minor), minor != of_time
+        return too_new, minor != wanted, pins, *other, distance
 
     def of_debian(minor: str) -> bool:
         return not load.default_base(minor).startswith("cpython:")

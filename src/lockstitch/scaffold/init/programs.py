@@ -324,7 +324,7 @@ class _Finder:
                     chosen[name] = replace(program, image=name)
         served = any(p.port for p in chosen.values())
         if served:
-            self._without_image({p.path for p in chosen.values()})
+            self._without_image([*chosen.values()])
         trained = any(self._is_training(p) for p in chosen.values())
         if not served:
             for program in self._servers():
@@ -420,8 +420,10 @@ class _Finder:
                     return replace(script, image=_TRAIN)
         return scripts[0] if scripts[0].port else replace(scripts[0], image="app")
 
-    def _without_image(self, used: set[str]) -> None:
-        """Say which pages no Dockerfile starts."""
+    def _without_image(self, programs: Sequence[Program]) -> None:
+        """Say which pages no Dockerfile starts, and no program that one starts is made of."""
+        entries = [entry_of(p.command, p.env, p.workdir) for p in programs]
+        used = {p.path for p in programs}.union(*(reached(self._tree, e) for e in entries if e))
         pages = [
             f"`{application.path}:{application.line}`"
             for application in self._applications

@@ -564,6 +564,8 @@ def test_what_others_need_of_an_exported_environment(tmp_path: Path) -> None:
         ("3.8", "six\n", False, "debian:bullseye"),
         ("3.7", "numpy==1.17.5\n", True, "cpython:3.8"),
         ("3.7", "numpy==1.17.5\n", False, "debian:bullseye"),
+        ("3.7", "scikit-learn==0.20.3\n", True, "cpython:3.8"),
+        ("3.7", "scikit-learn==0.20.3\n", False, "debian:bullseye"),
         ("3.12", "numpy==1.21.6\n", False, "debian:bullseye"),
         ("3.10", "numpy==2.2.6\n", False, "debian:bookworm"),
     ],

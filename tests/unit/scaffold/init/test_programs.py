@@ -1158,7 +1158,8 @@ def test_flask_is_not_started_in_the_folder_of_its_package(tmp_path: Path) -> No
 def test_pages_that_no_dockerfile_starts_are_told(tmp_path: Path) -> None:
     files = {
         "Dockerfile": 'FROM python:3.11\nCOPY . .\nCMD ["uvicorn", "main:app"]\n',
-        "main.py": "import fastapi\napp = fastapi.FastAPI()\n",
+        "main.py": "import fastapi\nimport part\napp = fastapi.FastAPI()\n",
+        "part.py": "import streamlit as st\nst.title('of main')\n",
         "ui/page.py": "import streamlit as st\nst.title('a')\n",
         "ui/pages/two.py": "import streamlit as st\nst.title('b')\n",
         "requirements.txt": "fastapi\nuvicorn\nstreamlit\n",
