@@ -57,12 +57,15 @@ def is_there(program: str) -> bool:
 def _path_without(folder: Path) -> str:
     root = folder.resolve()
     places = environ.child().get("PATH", os.defpath).split(os.pathsep)
-    return os.pathsep.join(place for place in places if not _place(place).is_relative_to(root))
+    # A relative one lies below the folder that is the current one now.
+    return os.pathsep.join(
+        place for place in places if not _resolved(Path(place).absolute()).is_relative_to(root)
+    )
 
 
 @functools.cache
-def _place(path: str) -> Path:
-    return Path(path).resolve()
+def _resolved(place: Path) -> Path:
+    return place.resolve()
 
 
 def find_uv(*, outside: Path | None = None) -> Path:
