@@ -95,7 +95,8 @@ def _gone(repo: Repository, image: ImageFile, source: str) -> tuple[str, str]:
     if not path or _WILD & set(path) or "\\" in source:
         return "", ""
     contexts = image.contexts
-    there = [context for context in contexts if repo.exists(context.path(path))]
+    tracked = repo.tracked or ()  # a clone may lack what git has
+    there = [c for c in contexts if c.path(path) in tracked or repo.exists(c.path(path))]
     if all(_keeps_out(repo, context, path) for context in there or contexts):
         ignore = contexts[0].ignore.path if contexts[0].ignore else ".dockerignore"
         message = f"`{source}` is kept out of the build by `{ignore}`, so COPY does not find it"

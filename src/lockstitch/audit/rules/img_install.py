@@ -14,6 +14,7 @@ from lockstitch.repository.dockerfile.stages import Step
 from lockstitch.repository.files import Repository
 
 # Tools that install what a lock says: a new one changes no package of the image.
+_REDIRECTED = regex(r"(?<![\"'\w.-])([A-Za-z][\w.-]*(?:\[[\w,-]+\])?)>=?\d")
 _INSTALLERS = frozenset({"uv", "poetry", "pipenv", "pdm", "hatch", "pip-tools", "pipx"})
 _MANAGERS = {"uv", "poetry", "pip", "python"}
 _LOCKS = ("uv.lock", "poetry.lock", "pylock.toml", "requirements-lock.txt", "requirements.lock")
@@ -105,6 +106,11 @@ class IMG017(Rule):
                     if names:
                         message = f"`pip install {' '.join(names[:4])}` takes what is newest"
                         hint = "lock them, or name versions: NAME==VERSION"
+                        cut = [c for c in _REDIRECTED.findall(step.instruction.text) if c in names]
+                        if cut:
+                            message = f"`{cut[0]}>=…` has no quotes: the shell takes `>` for a file"
+                            message += ", and pip what is newest"
+                            hint = f'pip install "{cut[0]}>=…", or a lock'
                         level = Severity.HINT if set(names) <= _INSTALLERS else self.severity
                         path, line = built.image.path, install.line
                         yield self.finding(path, line, message, hint=hint, severity=level)

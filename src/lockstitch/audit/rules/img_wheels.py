@@ -284,9 +284,9 @@ def _lock_of(repo: Repository, built: Built) -> tuple[Graph, tuple[str, ...]] | 
     """Return the lock with files that an image is installed from, and the groups it takes.
 
     That of the build's folder, however it is installed: a list that is exported from it has the
-    same packages, one that pins others is no export of it.
+    same packages, one that pins others is no export of it. pip that is given names takes no lock.
     """
-    python = _python_installs(built)
+    python = [i for i in _python_installs(built) if not i.is_pip or i.files or i.local]
     for name in ("uv.lock", "poetry.lock", "pylock.toml") if python else ():
         lock = recipes.lock_in(repo, built.image, name)
         if lock is None or not any(package.wheels for package in lock.packages):
