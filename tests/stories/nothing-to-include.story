@@ -5,7 +5,7 @@ $ lockstitch lock --quiet
 > locked: uv.lock, pylock.serve.toml, pylock.small.toml, requirements-lock.txt, lockstitch.lock
 $ lockstitch build  # exits 1
 > error: `models/**` of image `serve` matches no file in `FOLDER`
-> hint: train first, or take the pattern out of `include`; without it: lockstitch build small
+> hint: train first, or take the pattern out of `include`
 $ mkdir models
 $ echo model > models/model.onnx
 $ lockstitch build  # exits 1

@@ -391,9 +391,9 @@ class Builder:
         errors = [_for_images(error, names) for error, names in problems.values()]
         failed = {name for _, names in problems.values() for name in names}
         rest = [spec.name for spec in specs if spec.name not in failed]
-        if errors and rest:
-            hint = f"{errors[-1].hint}; without it: lockstitch build {shlex.join(rest)}"
-            errors[-1].hint = hint.removeprefix("; without it: ")
+        for lacking in errors if rest else ():
+            if lacking.hint.startswith(("dvc pull", "git lfs pull")):  # which not all can do
+                lacking.hint += f", or the other images: lockstitch build {shlex.join(rest)}"
         raise_all(errors)
         return prepared
 

@@ -162,7 +162,7 @@ def test_a_pointer_of_git_lfs(locked: Path, capsys: pytest.CaptureFixture[str]) 
     (locked / "app" / "model.bin").write_text(pointer)
     error, hint = fails(capsys, locked, "build")
     assert error == "`app/model.bin` is a pointer of Git LFS and not the file itself"
-    assert hint == "git lfs pull"
+    assert hint == "git lfs pull, or the other images: lockstitch build train"
 
 
 @pytest.mark.slow
