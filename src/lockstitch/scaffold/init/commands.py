@@ -595,7 +595,7 @@ def processes(repo: Repository) -> Iterator[NamedCommand]:
 def _hosts(repo: Repository) -> Iterator[NamedCommand]:
     """Yield the starts of hosts: Render, Railway, Nixpacks, Fly and App Engine, by settings."""
     started: list[tuple[str, str, object]] = []
-    render = _yaml(repo.text("render.yaml") or "")
+    render = plain_yaml(repo.text("render.yaml") or "")
     services = render.get("services") if isinstance(render, dict) else None
     for service in services if isinstance(services, list) else ():
         if isinstance(service, dict):
@@ -607,7 +607,7 @@ def _hosts(repo: Repository) -> Iterator[NamedCommand]:
                 f"cd {shlex.quote(folder)} && {command}" if isinstance(folder, str) else command
             )
             started.append(("render.yaml", kind, command and inside))
-    railway = repo.toml("railway.toml") or _yaml(repo.text("railway.json") or "")
+    railway = repo.toml("railway.toml") or plain_yaml(repo.text("railway.json") or "")
     deploy = railway.get("deploy") if isinstance(railway, dict) else None
     if isinstance(deploy, dict):
         name = "railway.toml" if repo.exists("railway.toml") else "railway.json"
@@ -617,7 +617,7 @@ def _hosts(repo: Repository) -> Iterator[NamedCommand]:
     )
     fly = table(repo.toml("fly.toml") or {}, "processes")
     started += [("fly.toml", "web" if name == "app" else name, fly[name]) for name in fly]
-    engine = _yaml(repo.text("app.yaml") or "")
+    engine = plain_yaml(repo.text("app.yaml") or "")
     if isinstance(engine, dict) and "runtime" in engine:
         started.append(("app.yaml", "web", engine.get("entrypoint")))
     for name, label, text in started:
@@ -662,7 +662,7 @@ def _dvc(repo: Repository) -> Iterator[NamedCommand]:
     paths = [name for name in repo.every_name if posixpath.basename(name) == "dvc.yaml"]
     for path in sorted(paths, key=lambda name: name.count("/")):
         text, home = repo.text(path) or "", posixpath.dirname(path)
-        for name, stage, values in _stages(repo, home, _yaml(text)):
+        for name, stage, values in _stages(repo, home, plain_yaml(text)):
             folder = posixpath.normpath(posixpath.join(home, str(stage.get("wdir") or ".")))
             makes = tuple(_listed(folder, stage, values, "outs", "metrics", "plots"))
             outs = tuple(posixpath.dirname(n) if posixpath.splitext(n)[1] else n for n in makes)
@@ -692,7 +692,9 @@ def _stages(
     listed = document.get("vars")
     for part in ("params.yaml", *(listed if isinstance(listed, list) else ())):
         params = (
-            _yaml(repo.text(posixpath.join(home, part)) or "") if isinstance(part, str) else part
+            plain_yaml(repo.text(posixpath.join(home, part)) or "")
+            if isinstance(part, str)
+            else part
         )
         values |= params if isinstance(params, dict) else {}
     for name, stage in table(document, "stages").items():
@@ -738,7 +740,8 @@ def _listed(folder: str, stage: Mapping[str, object], values: object, *keys: str
                 yield posixpath.normpath(posixpath.join(folder, name))
 
 
-def _yaml(text: str) -> object:
+def plain_yaml(text: str) -> object:
+    """Return the values of a YAML text, None where it is none."""
     import yaml
 
     try:
@@ -761,7 +764,7 @@ def settings_of(repo: Repository) -> Iterator[tuple[str, str]]:
     for name in repo.every_name:
         if _SETTINGS.fullmatch(name) and len(text := repo.text(name) or "") < _LONGEST_SETTINGS:
             is_ini = name.endswith((".ini", ".cfg"))
-            read = _ini if is_ini else _yaml
+            read = _ini if is_ini else plain_yaml
             yield from _leaves(repo.toml(name) if name.endswith(".toml") else read(text))
 
 
@@ -782,7 +785,7 @@ def _mlproject(repo: Repository) -> Iterator[NamedCommand]:
 
 
 def _entry_points(path: str, text: str) -> Iterator[NamedCommand]:
-    content = _yaml(text) if text else None
+    content = plain_yaml(text) if text else None
     points = content.get("entry_points") if isinstance(content, dict) else None
     named = points.items() if isinstance(points, dict) else ()
     for name, point in sorted(named, key=lambda item: item[0] != "main"):

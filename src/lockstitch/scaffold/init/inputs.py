@@ -14,6 +14,7 @@ from lockstitch.repository.dockerfile.images import image_files
 from lockstitch.repository.files import Repository
 from lockstitch.resources import load_table
 from lockstitch.scaffold.init import eras, managers, pythons
+from lockstitch.scaffold.init.commands import plain_yaml
 from lockstitch.scaffold.init.conda import environment
 from lockstitch.scaffold.init.folder import Folder
 from lockstitch.scaffold.init.guess import guess
@@ -438,13 +439,8 @@ def _take_conda(inputs: Inputs, place: _Place, name: str, content: Any) -> None:
 
 def _take_bento(inputs: Inputs, place: _Place, document: Mapping[str, Any]) -> None:
     """Take what bentofile.yaml, or its table of pyproject.toml, says that a service needs."""
-    import yaml
-
     name = "bentofile.yaml"
-    try:
-        file = yaml.safe_load(place.folder.text(name) or "")
-    except yaml.YAMLError:
-        file = None
+    file = plain_yaml(place.folder.text(name) or "")
     here = table(document, "tool", "bentoml", "build", "python")
     python = here or table(file if isinstance(file, dict) else {}, "python")
     listed = python.get("requirements_txt")
