@@ -21,7 +21,7 @@ _OWN_FRAME = re.compile(r"File \"/app/(?!\.venv/)([^\"\n]+)\", line \d+")
 _OPTIONAL = re.compile(r"(?:Missing optional dependency '|because )(\w+)(?:'| is not installed)")
 # What an error says to type; by the words of LightGBM.
 _INSTALL = re.compile(r"\bpip3? install (?:-U |--upgrade )*[`'\"]?(?!pip\b)([A-Za-z][\w.-]*\w)")
-_REQUIRED = re.compile(r"([\w-]+) is required for [\w.]+\. You must install")
+_REQUIRED = re.compile(r"\b([a-z][\w-]+) is required for (?:[\w.]+\. You must install|plotting)")
 _LIBRARY = re.compile(r"(?:ImportError|OSError): (\S+?\.so[\w.]*): cannot open shared object file")
 _SYMBOL = re.compile(r"(?:ImportError|OSError): .*version `((?:GLIBC|GLIBCXX|CXXABI)_[\d.]+)' not")
 _FILE = re.compile(  # a reason that joblib gives is no failure
@@ -40,7 +40,7 @@ _THING = (
 _ABSENT = re.compile(
     rf"(?i){_THING}[^\n]{{0,80}}?(?:\bnot (?:be )?(?:found|loaded|opened|available|there)\b"
     r"|(?:\bnot|n't) exist|\b(?:is|are) missing\b|\bmissing\W*$)"
-    r"|\b(?:cannot|can't|could ?n[o']t|unable to|failed to) (?:find|locate|load|open|read)\b"
+    r"|\b(?:can ?not|can't|could ?n[o']t|unable to|failed to) (?:find|locate|load|open|read)\b"
     rf".*{_THING}"
     rf"|\bno (?!missing)(?:\w+ )?{_THING}(?: were| was)? found\b|\bno such file or directory\b"
     r"|\b(?:train|run|download|generate|create|prepare|fit)\b[^\n]{0,60}\bfirst\b\W*$"

@@ -84,6 +84,7 @@ from lockstitch.trial.verdict import Lack, folders_written, gives_up, lacks
             *("service", "db:5432"),
         ),
         ('could not translate host name "db" to address: unknown\n', "service", "db"),
+        ("ImportError: matplotlib is required for plotting when\n", "module", "matplotlib"),
         (
             "consumer: Cannot connect to amqp://guest:**@mq:5672//: [Errno 111] Refused.\n",
             *("service", "mq:5672"),
@@ -247,6 +248,7 @@ def test_words_around_a_missing_file_do_not_count(output: str, kind: str, name: 
         ("Model file m/a.pkl does not exist!\nPlease run train.py first.", ["m/a.pkl"]),
         ("[ERROR] config.yaml doesn't exist", ["config.yaml"]),
         ("ERROR: File not found at /app/d/All of 2024.csv", ["/app/d/All of 2024.csv"]),
+        ("Exception: Can not find file: rows.csv in folder ./data", ["rows.csv"]),
         ("No images found in data/raw", []),
         ("Please place dataset.csv in the folder", ["dataset.csv"]),
     ],

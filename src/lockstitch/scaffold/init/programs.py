@@ -1107,7 +1107,8 @@ class _Finder:
                 (
                     (
                         _SAMPLE.search(stem) is not None or bool({*parts} & _UPKEEP),
-                        (place, not hints, not code.has_main, len(parts), hinted, path),
+                        (place, not hints, place == len(_SCRIPTS) and self._is_part(path)),
+                        (not code.has_main, len(parts), hinted, -self._parts_of(code), path),
                     ),
                     image,
                     path,
@@ -1155,6 +1156,10 @@ class _Finder:
             return None
         health = (app.health for code in codes for app in applications(code) if app.health)
         return port, next(health, "")
+
+    def _parts_of(self, code: Code) -> int:
+        """Return how many modules of the repository a file imports."""
+        return len(self._own.intersection(n.partition(".")[0] for n in code.names.values()))
 
     def _page_of(self, path: str) -> str:
         """Return the script whose parts show a page: a file, or what imports it."""
