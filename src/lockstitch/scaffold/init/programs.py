@@ -486,10 +486,15 @@ class _Finder:
         entry = entry_of(begun, env, root)
         path = self._file_of(begun, env, root)
         if entry is not None and not path:
-            self.notes.append(
-                f"`{hint.source}` starts `{' '.join(words)}`, which is no code of this folder"
-            )
-            return None
+            told = f"`{hint.source}` starts `{' '.join(words)}`, which is no code of this folder"
+            named = entry.path or f"{entry.module.replace('.', '/')}.py"
+            path = self._elsewhere(named, root)
+            self.notes.append(f"{told}: `{path}` in its place" if path else told)
+            if not path:
+                return None
+            there = posixpath.relpath(path, root or ".")
+            old, new = (entry.path, there) if entry.path else (entry.module, _module(there))
+            words = [re.sub(rf"^{re.escape(old)}(?=:|$)", new, word) for word in words]
         kind = self._kind_of(path) if path else "said"
         kind = "console" if by_name and kind == "script" else kind
         django = self._django_of(path, words)
@@ -1237,6 +1242,13 @@ class _Finder:
             config = next((n for n in self._repo.every_name if _CONFIG.fullmatch(n)), "")
             more = ("--config", config) if config else ()
         return ((word, *more), f"{path}, one of {', '.join(words)}", []) if word else ((), "", [])
+
+    def _elsewhere(self, path: str, root: str) -> str:
+        """Return the one file below a folder that has a missing file's name."""
+        name = posixpath.basename(path)
+        likes = [n for n in self._codes if posixpath.basename(n) == name]
+        likes = [n for n in likes if n.startswith(f"{root}/" if root else "")]
+        return likes[0] if len(likes) == 1 else ""
 
     def _file_of(self, words: Sequence[str], env: Mapping[str, str], workdir: str = "") -> str:
         """Return the file of the repository that a command begins with, or an empty text."""
