@@ -24,6 +24,7 @@ _DEEPEST = 12
 _LONGEST = 200
 _PATHLIKE = regex(r"[\w@.+\- ]*(?:/[\w@.+\-* ]+)+/?|[\w@+\-][\w@.+\-* ]*\.[A-Za-z][A-Za-z0-9]{0,9}")
 SQLITE = regex(r"sqlite(?:\+\w+)?:///(?P<path>[^?:\n]+)(?:\?[^\n]*)?")
+_MEDIA = regex(r"application/(?:vnd\.[\w.+-]+|[\w+-]+)")  # a type of what a page sends
 _FOLDERLIKE = regex(r"(?i)dir|folder|path|root|directory")
 _KEPT = regex(r"(?i)dir|folder|path|root|file|csv|data|model")  # an attribute of settings
 _WRITTEN = regex(r"to_(?:csv|parquet|json|pickle|excel|feather|html|hdf|file|markdown|disk|xml)")
@@ -652,7 +653,8 @@ class _Reader:
         for node in self._code.nodes:
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 text = node.value.removeprefix("./")
-                is_path = _PATHLIKE.fullmatch(text) or SQLITE.fullmatch(text)
+                is_path = bool(_PATHLIKE.fullmatch(text) or SQLITE.fullmatch(text))
+                is_path = is_path and not _MEDIA.fullmatch(text)
                 if id(node) not in self._documented and is_path:
                     yield from self._use(text, node.lineno, "names")
             elif isinstance(node, ast.BinOp | ast.Call | ast.JoinedStr):

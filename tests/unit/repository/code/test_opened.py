@@ -98,6 +98,7 @@ def test_one_path(text: str, wanted: tuple[str, str]) -> None:
         "x = 'two words. And more'",
         "D = 'models'\nprint(f'Model saved to {D}/m.pkl')",
         "import mlflow\nmlflow.set_tracking_uri('http://127.0.0.1:5000')",
+        "st.download_button(data, mime='application/vnd.ms-excel')",
     ],
 )
 def test_no_path(text: str) -> None:
