@@ -362,6 +362,9 @@ def _images(
     packages, notes = (
         system.packages(known.found.repo, known.found.codes, used) if known else ([], [])
     )
+    books = [p for p in (known.found.programs if known else ()) if p.kind == "notebook"]
+    if known and any(any(shell_lines(known.found.repo, book)) for book in books):
+        packages = sorted({*packages, "dash"})
     base = {"name": values.pop("base"), "packages": packages} if values and packages else {}
     yield from [Table(path=("tool", "lockstitch"), values=values)] if values else []
     yield from [Table(path=("tool", "lockstitch", "base"), values=base)] if base else []

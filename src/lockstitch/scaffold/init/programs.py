@@ -276,8 +276,8 @@ def shell_lines(repo: Repository, program: Program) -> Iterator[str]:
         match = re.match(r"""\s*"!\s*(\w[^"\\]*)""", line)
         if match:
             yield (
-                f"`{program.path}:{number}` starts a shell, which the base lacks: take out "
-                f"`!{match[1].strip()}`"
+                f"`{program.path}:{number}` starts a shell: `dash` is added, and an image has "
+                f"no more of `!{match[1].strip()}`"
             )
             break
 

@@ -725,9 +725,10 @@ def test_a_notebook_is_run_where_there_is_no_other_program(tmp_path: Path) -> No
     assert (image["command"], image["workdir"]) == (["ipython", "02_train.ipynb"], "nb")
     assert image["include"] == ["data/**", "helper.py", "nb/02_train.ipynb"]
     assert (
-        "`nb/02_train.ipynb:8` starts a shell, which the base lacks: take out "
+        "`nb/02_train.ipynb:8` starts a shell: `dash` is added, and an image has no more of "
         "`!pip install seaborn`"
     ) in made.notes
+    assert document["tool"]["lockstitch"]["base"]["packages"] == ["dash"]
     assert "programs without an image: `nb/01 look.ipynb`" in made.notes
 
 
