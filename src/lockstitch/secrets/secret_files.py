@@ -14,9 +14,10 @@ _TEMPLATE = regex(
     r"|ci)(?:[._-].*|$)"
 )
 _ENV = regex(r"\.env(?:\..+)?|.+\.env|env\.(?:prod|production|local|dev|staging)")
+# The access key of a store is the name of its user.
 _SETTING = regex(
-    r"(?im)^[ \t]*(?:export[ \t]+)?((?:[A-Z0-9]+_)*(?:PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN"
-    r"|API_?KEY|ACCESS_?KEY|SECRET_?KEY|PRIVATE_?KEY|CREDENTIALS?))"
+    r"(?im)^[ \t]*(?:export[ \t]+)?((?!(?:AWS|MINIO|S3)_ACCESS_KEY\b)(?:[A-Z0-9]+_)*"
+    r"(?:PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|API_?KEY|ACCESS_?KEY|SECRET_?KEY|PRIVATE_?KEY|CREDENTIALS?))"
     r"[ \t]*=[ \t]*[\"']?([^\s\"'#]+)"
 )
 _FILLERS = regex(

@@ -173,7 +173,8 @@ class IMG020(Rule):
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         for image in image_files(repo):
             for built in image.products if any(b.is_python for b in image.stages) else ():
-                for call, place in _changed(built):
+                by_line = {call.line: (call, place) for call, place in [*_changed(built)][::-1]}
+                for call, place in by_line.values():  # one layer stores them again once
                     message = f"`{call.program} -R {place}` stores again what was copied"
                     hint = f"COPY --{call.program}=… in its place"
                     yield self.finding(image.path, call.line, message, hint=hint)
