@@ -76,6 +76,8 @@ _ESTIMATORS = re.compile(
     r"|torch\.(?:nn|optim)\b|(?:tensorflow\.)?keras\b|statsmodels\.|prophet\."
 )
 # What a script has that cannot run without an argument.
+_OF_DATA = re.compile(r"(?i)csv|data|input|file")  # in the name of an argument
+_TABLES = (".csv", ".csv.gz", ".parquet", ".tsv", ".xls", ".xlsx")
 _REQUIRED = re.compile(
     r"required=True|add_argument\(\s*[\"']\w|sys\.argv\[[1-9]|click\.argument"
     r"|typer\.Argument\(\.\.\.|\.group\(|add_subparsers\(|LightningCLI\(|mark_flags?_as_required"
@@ -1126,6 +1128,11 @@ class _Finder:
                 continue
             words, env = self._script_command(path)
             arguments, source, earlier = self._arguments(path, hints)
+            asks = () if arguments else tuple(arguments_of(self._codes[path]))
+            data = [n for n in self._repo.names if n.endswith(_TABLES)]
+            if len(asks) == len(data) == 1 and _OF_DATA.search(asks[0]):
+                arguments = (*(word for word in asks if word.startswith("-")), data[0])
+                asks, source = (), "a guess: the only table of the repository"
             line = next((e.line for e in applications(self._codes[path]) if e.kind == "script"), 1)
             reason = f"{path}:{line}: a script" + (
                 f"; its arguments are of {source}" if source else ""
@@ -1141,7 +1148,7 @@ class _Finder:
                 reads=tuple(o for s in hints for o in s.needs),
                 makes=tuple(o for s in hints for o in s.makes),
                 begun=_begun(path, hints),
-                asks=() if arguments else tuple(arguments_of(self._codes[path])),
+                asks=asks,
             )
             program = _after(program, [(*words, *given) for given in earlier])
             if image == "app" and (port := self._listens(words, env, hints if arguments else ())):
