@@ -274,17 +274,18 @@ def dotted(node: ast.expr, names: Mapping[str, str]) -> str:
 
 
 def fields_of(codes: Iterable[Code]) -> dict[str, ast.expr]:
-    """Return the defaults of classes' fields, by name; without those that differ."""
+    """Return the defaults of classes' fields, and ports by name; without those that differ."""
     fields: dict[str, dict[str, ast.expr]] = {}
     for code in codes:
         for top in code.tree.body:
-            for node in top.body if isinstance(top, ast.ClassDef) else ():
+            for node in top.body if isinstance(top, ast.ClassDef) else (top,):
                 match node:
                     case (
                         ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value)
                         | ast.Assign(targets=[ast.Name(id=name)], value=value)
                     ):
-                        fields.setdefault(name, {})[ast.dump(value)] = value
+                        if node is not top or "port" in name.lower():
+                            fields.setdefault(name, {})[ast.dump(value)] = value
     return {
         name: next(iter(values.values())) for name, values in fields.items() if len(values) == 1
     }

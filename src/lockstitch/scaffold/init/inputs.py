@@ -260,7 +260,10 @@ def _lists(place: _Place) -> dict[str, str]:
         parent = posixpath.basename(posixpath.dirname(name)).lower()
         in_folder = parent in {"requirements", "reqs"} and base.endswith((".txt", ".in"))
         of_model = posixpath.join(posixpath.dirname(name), "MLmodel") in place.names
-        if name.count("/") < _DEEPEST and (_LISTS.fullmatch(base) or in_folder) and not of_model:
+        # A list of any name, which a Dockerfile installs.
+        is_named = "/" in name and base.endswith(".txt") and base in place.installed_files
+        is_list = _LISTS.fullmatch(base) or in_folder or is_named
+        if name.count("/") < _DEEPEST and is_list and not of_model:
             roles[name] = _role(name)
     return {
         name: role
@@ -293,7 +296,9 @@ def _undeclared(
     _take_lists(inputs, place, near)
     if pipfile is not None and not inputs.dependencies:
         _take_managed(inputs, pipfile, "Pipfile")
-    if conda is not None and not (inputs.dependencies and "pip" not in place.installed_files):
+    follows = conda is not None and any(line.startswith("-r") for line in conda[1].pip)
+    by_pip = inputs.dependencies and "pip" not in place.installed_files
+    if conda is not None and (follows or not by_pip):
         _take_conda(inputs, place, *conda)
     has_pixi = "pixi.toml" in place.names
     pixi = _toml(place.folder, "pixi.toml") if has_pixi else table(document, "tool", "pixi")
@@ -521,6 +526,17 @@ def _projects(place: _Place, listed: Collection[str]) -> dict[str, Requirements]
         if wanted:
             sources = {n: s for n, s in managed.sources.items() if n not in own}
             read[name] = Requirements(lines=tuple(wanted), sources=sources)
+    folders = {*listed, *map(posixpath.dirname, read)}
+    for name in place.names:
+        folder = posixpath.dirname(name)
+        if posixpath.basename(name) == "Pipfile" and folder and folder not in folders:
+            pipfile = managers.pipfile(place.folder, name)
+            if pipfile and name.count("/") < _DEEPEST and pipfile.dependencies:
+                read[name] = Requirements(
+                    lines=tuple(pipfile.dependencies),
+                    sources=pipfile.sources,
+                    python=pipfile.python,
+                )
     return read
 
 

@@ -143,9 +143,9 @@ def _lines(values: Mapping[str, Any], where: str, managed: Managed) -> list[str]
 # --- Pipenv and Poetry
 
 
-def pipfile(folder: Folder) -> Managed | None:
+def pipfile(folder: Folder, name: str = "Pipfile") -> Managed | None:
     """Return a Pipfile's requirements, or None without one that can be read."""
-    text = folder.text("Pipfile", any_encoding=True)
+    text = folder.text(name, any_encoding=True)
     if text is None:
         return None
     managed = Managed()

@@ -254,6 +254,7 @@ def find(facts: Facts, python: str) -> Found:
         tree = Tree(
             frozenset(codes), lambda name: texts.get(name) or repo.text(name), version, installed
         )
+        finder.follow(tree)
         programs, finder.others = finder.notebooks([n for n in texts if n in codes])
     return Found(
         repo=repo,
@@ -354,6 +355,10 @@ class _Finder:
         self.others = [p for p in scripts if p.path not in used]
         return [chosen[name] for name in sorted(chosen, key=lambda n: (n != _TRAIN, n))]
 
+    def follow(self, tree: Tree) -> None:
+        """Look for imports in another tree from now on: one that has notebooks too."""
+        self._tree = tree
+
     def notebooks(self, names: Sequence[str]) -> tuple[list[Program], list[Program]]:
         """Return the notebook that an image runs, the likeliest, and the others.
 
@@ -392,7 +397,7 @@ class _Finder:
                     path=name,
                     command=words,
                     reason=reason,
-                    env=_OF_JUPYTER,
+                    env=self._better_root(words, _OF_JUPYTER, posixpath.dirname(name)),
                     needs=needs,
                     workdir=posixpath.dirname(name),
                 )
@@ -512,7 +517,10 @@ class _Finder:
             if served:
                 return served
         serves = hint.serves or kind not in {"script", "console", "said", "celery"}
-        port = (hint.port or _port(words, kind, application)) if serves else 0
+        text = (self._repo.text(path) if path else None) or ""
+        told = (v for n, v in env.items() if n.endswith("PORT") and n in text and v.isdecimal())
+        port = _said_port(words) or hint.port or int(next(told, "0"))
+        port = (port or _port(words, kind, application)) if serves else 0
         own = application.port if application and is_alone else 0
         if serves and own and says_port(self._codes[path], own):
             port = own  # whatever EXPOSE says
@@ -1405,7 +1413,7 @@ def _said_port(words: Sequence[str]) -> int:
         if word in {"--port", "-p", "--server.port"} and words[at + 1].isdecimal():
             return int(words[at + 1])
     for word in words:
-        if re.fullmatch(r"(?:0\.0\.0\.0)?:\d+", word):
+        if re.fullmatch(r"(?:--?[a-z]+=)?(?:0\.0\.0\.0|\*|\[::\])?:\d+", word):
             return int(word.rpartition(":")[2])
     return 0
 
