@@ -518,8 +518,8 @@ class _Finder:
                 return served
         serves = hint.serves or kind not in {"script", "console", "said", "celery"}
         text = (self._repo.text(path) if path else None) or ""
-        told = (v for n, v in env.items() if n.endswith("PORT") and n in text and v.isdecimal())
-        port = _said_port(words) or hint.port or int(next(told, "0"))
+        ports = (v for n, v in env.items() if n.endswith("PORT") and n in text and v.isdecimal())
+        port = _said_port(words) or hint.port or int(next(ports, "0"))
         port = (port or _port(words, kind, application)) if serves else 0
         own = application.port if application and is_alone else 0
         if serves and own and says_port(self._codes[path], own):
