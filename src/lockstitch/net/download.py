@@ -7,7 +7,7 @@ from urllib.parse import urljoin, urlsplit
 
 from lockstitch import threads
 from lockstitch.digest import Digest, Hasher
-from lockstitch.errors import LockstitchError
+from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.net.credentials import LOOPBACK, Credentials, Login
 from lockstitch.net.retry import RETRIED, Retry, Retryable, bring
 from lockstitch.net.transport import (
@@ -21,10 +21,12 @@ from lockstitch.net.transport import (
 from lockstitch.patterns import regex
 from lockstitch.progress import Reporter, Task
 from lockstitch.store import Store
-from lockstitch.table import counted
+from lockstitch.table import counted, first_of
 from lockstitch.values import frozen
 
 _PARALLEL = 8
+_SHOWN = 3  # names of files that one error has
+_UNFETCHED = " could not be fetched: "
 _REFUSED = frozenset({401, 403})
 _RANGE = regex(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15})")
 _END = 64 << 10  # bytes: the zip directory of nine wheels in ten
@@ -66,13 +68,16 @@ class Fetcher:
         queue = sorted(missing.values(), key=lambda d: (-(d.size or 0), d.name))
         label = f"fetch {counted(len(queue), 'file')}"
         stopped = threading.Event()  # of this batch alone: another may follow
-        with progress.task(label, total) as task:
-            threads.run(
-                queue,
-                lambda download: self._one(download, task, stopped),
-                parallel=_PARALLEL,
-                stopped=stopped,
-            )
+        try:
+            with progress.task(label, total) as task:
+                threads.run(
+                    queue,
+                    lambda download: self._one(download, task, stopped),
+                    parallel=_PARALLEL,
+                    stopped=stopped,
+                )
+        except LockstitchError as error:
+            raise_all(_of_one_cause(error))
 
     def read(self, url: str, *, limit: int) -> bytes:
         """Return a resource of at most `limit` bytes; raises LockstitchError otherwise."""
@@ -194,7 +199,7 @@ class Fetcher:
                 message = f"`{shown(url)}` is not an address"
                 raise LockstitchError(message, hint="lockstitch lock") from error
             reason, hint = no_answer(url, str(error))
-            unsent = LockstitchError(f"`{name}` could not be fetched: {reason}", hint=hint)
+            unsent = LockstitchError(f"`{name}`{_UNFETCHED}{reason}", hint=hint)
             raise Retryable(unsent) from error
 
     def _refused(self, status: int, url: str, source: str, name: str) -> LockstitchError:
@@ -215,8 +220,21 @@ class Fetcher:
         return LockstitchError(message, hint=hint)
 
 
+def _of_one_cause(error: LockstitchError) -> list[LockstitchError]:
+    """Return the errors of downloads, those that differ by the file alone as one."""
+    files: dict[tuple[str, str], list[str]] = {}
+    for failure in error.everything():
+        file, unfetched, reason = failure.message.partition(_UNFETCHED)
+        name, why = (file, unfetched + reason) if unfetched else ("", failure.message)
+        files.setdefault((why, failure.hint), []).append(name)
+    return [
+        LockstitchError(first_of(sorted(names), _SHOWN) + why, hint=hint)
+        for (why, hint), names in files.items()
+    ]
+
+
 def _failed(url: str, name: str, reason: str) -> LockstitchError:
-    message = f"`{name}` could not be fetched: {reason}"
+    message = f"`{name}`{_UNFETCHED}{reason}"
     hint = f"check that {shown(url)} answers, then run the same command again"
     return LockstitchError(message, hint=hint)
 

@@ -251,6 +251,16 @@ def test_a_server_that_is_down_is_an_error_in_words(store: Store) -> None:
     )
 
 
+def test_files_of_a_server_that_is_down_are_one_error(store: Store) -> None:
+    with serve() as gone:
+        url = f"{gone.address}/f"
+    downloads = [wanted(url, name.encode(), name=name) for name in "edcba"]
+    with pytest.raises(LockstitchError) as caught:
+        fetch(store, *downloads)
+    (error,) = caught.value.everything()
+    assert error.message.startswith("`a`, `b`, `c` and 2 more could not be fetched: `127.0.0.1:")
+
+
 def test_all_failures_are_one_error(server: Server, store: Store) -> None:
     downloads = [
         wanted(server.on("/big", Reply(status=404)), b"a" * 300, name="big"),
