@@ -16,6 +16,7 @@ from lockstitch.scaffold.init import tables
 from lockstitch.scaffold.init.facts import Facts
 from lockstitch.scaffold.init.guess import known_distribution
 from lockstitch.scaffold.init.programs import Found, Program
+from lockstitch.scaffold.init.requirements import names_table
 from lockstitch.values import replace
 
 # What reads a model whose classes are of packages that the code does not import.
@@ -132,7 +133,9 @@ def lacking(facts: Facts, known: Found, program: Program, groups: Sequence[str])
     lacked = {
         known_distribution(lead.module)
         for lead in leads
-        if lead.reach is Reach.CERTAIN and lead.top not in modules
+        if lead.reach is Reach.CERTAIN
+        and lead.top not in modules
+        and there.isdisjoint(names_table("alike").get(lead.top, ()))
     }
     return sorted(lacked - there - {"", *program.needs})
 

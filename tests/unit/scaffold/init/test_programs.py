@@ -831,6 +831,10 @@ def test_a_notebook_beside_a_program_is_no_program(tmp_path: Path) -> None:
             *("app", "command", None),
         ),
         (
+            {"main.py": "import cv2\nf(cv2)\n", "requirements.txt": "opencv-python\n"},
+            *("app", "groups", None),
+        ),
+        (
             {"archive/train.py": "print(1)\n", "run.py": "print(1)\n"},
             *("app", "command", ["python", "run.py"]),
         ),
