@@ -180,7 +180,7 @@ def system_tree(
     longest = sorted(packages, key=lambda package: -package.size)
     archives = dict(zip(longest, threads.run(longest, read, parallel=_THREADS), strict=True))
     for package in packages:
-        archive = archives[package]
+        archive = archives.pop(package)  # which frees what the image does not have
         name = f"{package.name} {package.version}"
         programs = package.name in whole
         tree.add_all(archive.members, name, certificates, programs=programs)

@@ -451,7 +451,11 @@ def _units(jobs: Sequence[Job]) -> list[tuple[Job, ...]]:
 
 def _made_together(unit: tuple[Job, ...]) -> list[LayerResult | Damaged]:
     root: list[Entry] = []
-    return [make(job, root) for job in unit]
+    results = [make(job, root) for job in unit]
+    if root:
+        root.clear()
+        memory.give_back()  # of a hundred megabytes, before the next layer
+    return results
 
 
 def _workers(layers: int) -> int:
