@@ -326,21 +326,24 @@ class _Reader:
         known = [use for _, use in uses if not use.anchored and "*" not in use.text]
         texts = {u.text.rstrip("/") for u in known if u.kind in {"reads", "folder"}}
         writes = {u.text.rstrip("/") for u in known if u.kind in {"writes", "fills"}}
-        if any(self._there(text) for text in texts):
-            return ""
-        own = folder = posixpath.dirname(self._program.path)
-        while folder:
-            if any(self._there(posixpath.join(folder, text)) for text in texts):
-                # In a package's own folder, flask takes its name to be below the package.
-                is_own = f"{folder}/__init__.py" in self._found.codes
-                return "" if is_own and self._program.command[0] == "flask" else folder
-            folder = posixpath.dirname(folder)
+        own = posixpath.dirname(self._program.path)
+        parts = own.split("/") if own else []
+        above = ["/".join(parts[:n]) for n in range(len(parts), 0, -1)]
+        hits = {
+            folder: sum(self._there(posixpath.join(folder, text)) for text in texts)
+            for folder in ("", *above)
+        }
+        folder = max(hits, key=lambda folder: hits[folder])  # the project's, where several have all
+        if hits[folder]:
+            # In a package's own folder, flask takes its name to be below the package.
+            is_own = f"{folder}/__init__.py" in self._found.codes
+            return "" if is_own and self._program.command[0] == "flask" else folder
         for text in sorted(writes):
             for name in sorted(self._asked):
                 if name.endswith(f"/{text}"):
                     return name.removesuffix(f"/{text}")
-        above = [text for text in texts | writes if text.startswith("../")]
-        if above and not any(posixpath.normpath(f"{own}/{t}").startswith("..") for t in above):
+        upward = [text for text in texts | writes if text.startswith("../")]
+        if upward and not any(posixpath.normpath(f"{own}/{t}").startswith("..") for t in upward):
             return own
         takes = self._program.path in self._program.command[:-1]
         return self._program.begun if texts or writes or takes else ""
