@@ -34,6 +34,7 @@ _LONGEST = 1 << 20  # bytes of output that are read
 _PATIENCE = 10  # seconds for the first byte of an answer
 _PROC = Path("/proc")
 _FRAME = re.compile(r'File "/app/(?!\.venv/)([^"\n]+\.py)", line')
+_TRIES = 10  # to see a port that is given back
 _IN_USE = "address already in use"
 _LISTEN = "0A"  # the state of a socket in /proc/net/tcp, see proc(5)
 
@@ -105,7 +106,7 @@ def start(trial: Trial) -> Verdict:
             raise _taken(trial.spec.port)
         return replace(verdict, port=other.spec.port)
     verdict, _ = _run(trial, writable=False)
-    in_use = trial.spec.port and (_listens(trial.spec.port) or _IN_USE in verdict.output.lower())
+    in_use = trial.spec.port and (_stays(trial.spec.port) or _IN_USE in verdict.output.lower())
     if verdict.outcome == "failed" and in_use:
         raise _taken(trial.spec.port)  # by a program that came between
     waits = verdict.outcome == "runs" and any(text in verdict.output for text in _NO_DATABASE)
@@ -319,6 +320,15 @@ def _listens(port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _stays(port: int) -> bool:
+    """Return whether something listens that is no rest of a program that was stopped just now."""
+    for _ in range(_TRIES):
+        if not _listens(port):
+            return False
+        clock.sleep(0.3)
+    return True
 
 
 def _speaks(port: int, seconds: float) -> bool:

@@ -349,11 +349,9 @@ def _words(spec: ImageSpec, verdict: Verdict) -> str:
             return f"failed: {on}, and {told} to {asked}"
         case _ if verdict.gave_up:
             return f"failed: ended with 0 after {seconds}, and says that something is missing"
-        case _ if verdict.code is None and not spec.port:
-            return f"failed: still asks what does not answer after {verdict.seconds:.0f} s"
         case _ if verdict.code is None:
-            place = spec.health or f"port {spec.port}"
-            return f"failed: no answer on {place} in {verdict.seconds:.0f} s"
+            place = f"on {spec.health or f'port {spec.port}'}" if spec.port else "to what it asks"
+            return f"failed: no answer {place} in {verdict.seconds:.0f} s"
         case _:
             return f"failed: ended with {verdict.code} after {verdict.seconds:.1f} s"
 
