@@ -10,7 +10,6 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from posixpath import basename
 
 from lockstitch import clock
 from lockstitch.errors import LockstitchError
@@ -347,5 +346,10 @@ def nearest(name: str, names: Collection[str]) -> str:
     """Return the file that a name may be meant for: of the same base name, or one much like it."""
     import difflib
 
-    same = sorted(other for other in names if basename(other) == basename(name))
-    return next(iter(same or difflib.get_close_matches(name, sorted(names), 1, _ALIKE)), "")
+    parts = [part for part in name.split("/") if part not in {"", ".", ".."}]
+    ends = ["/".join(parts[n:]) for n in range(len(parts))]  # the longest end first
+    for end in ends:
+        same = [other for other in sorted(names) if f"/{other}".endswith(f"/{end}")]
+        if same:
+            return min(same, key=lambda other: other.count("/"))
+    return next(iter(difflib.get_close_matches(name, sorted(names), 1, _ALIKE)), "")

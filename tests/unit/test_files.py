@@ -213,6 +213,8 @@ def test_the_nearest_file_has_the_same_name_or_one_much_like_it() -> None:
     assert files.nearest("model.pkl", names) == "models/model.pkl"
     assert files.nearest("data/row.csv", names) == "data/rows.csv"
     assert files.nearest("other.bin", names) == ""
+    names = ["b/app.py", "b/ml/runs/1/model.pkl", "b/model/model.pkl"]
+    assert files.nearest("../model/model.pkl", names) == "b/model/model.pkl"
 
 
 @pytest.mark.parametrize("mark", ["pyvenv.cfg", "python.exe", "LICENSE_PYTHON.txt"])
