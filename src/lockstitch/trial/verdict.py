@@ -125,6 +125,8 @@ _USAGE = re.compile(r"(?s)\s*usage: .*", re.IGNORECASE)
 _NLTK = re.compile(r"Resource '?([\w./-]+?)'? not found\.\s+Please use the NLTK Downloader")
 # A value that settings of Hydra leave to the command.
 _MANDATORY = re.compile(r"Missing mandatory value: ([\w.]+)")
+# A class that was of the script that wrote a model, by the words of pickle.
+_PICKLED = re.compile(r"Can't get attribute '(\w+)' on <module '__main__'")
 _BENTO = re.compile(r"NotFound: no Models with name '([^']+)' (?:exist|found)")
 _SECRETS = re.compile(
     r"No secrets found\. Valid paths for a secrets\.toml|StreamlitSecretNotFoundError"
@@ -163,6 +165,8 @@ _HINTS = {
     "fetches into the project",
     "argument": "lockstitch try {image} -- {words}",
     "value": "lockstitch try {image} -- {name}=VALUE",
+    "class": "the model is of the script that wrote it: write it again with `{name}` imported from "
+    "a module, or start what has `{name}` in itself with python",
     "folder": 'outputs = ["{inside}"] in {table}',
     "variable": "give it where a container is started; "
     "here: lockstitch try {image} --env {name}=VALUE",
@@ -279,6 +283,7 @@ def lacks(output: str, read: Sequence[Sequence[str]] = ()) -> list[Lack]:
         ("corpus", _NLTK),
         ("program", _PROGRAM),
         ("value", _MANDATORY),
+        ("class", _PICKLED),
     ):
         seen += [(m.start(), Lack(kind=kind, name=m[1])) for m in pattern.finditer(output)]
     # A program that subprocess does not find is told as a file.

@@ -128,6 +128,10 @@ from lockstitch.trial.verdict import Lack, folders_written, gives_up, lacks
             "StreamlitSecretNotFoundError: No secrets found. Valid paths for a secrets.toml file\n",
             *("secrets", ".streamlit/secrets.toml"),
         ),
+        (
+            "AttributeError: Can't get attribute 'Vote' on <module '__main__' from '/x/flask'>\n",
+            *("class", "Vote"),
+        ),
     ],
 )
 def test_what_is_missing_is_named(output: str, kind: str, name: str) -> None:
