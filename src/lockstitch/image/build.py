@@ -117,16 +117,23 @@ class Builder:
         assemble.check_references(self._project)
         _check_form(specs, form)
         own = self._own_files
+        ended = threading.Event()
         with Workers() as workers:
             self._workers = workers
-            self._begun = threads.begin(lambda: self._begin(specs, layout, workers, own))
+            self._begun = threads.begin(lambda: self._begin(specs, layout, workers, own, ended))
             try:
                 return self._built(specs, layout, form, shallow=shallow)
             finally:
                 self._workers = None
+                ended.set()
 
     def _begin(
-        self, specs: Sequence[ImageSpec], layout: Layout, workers: Workers, own: OwnFiles
+        self,
+        specs: Sequence[ImageSpec],
+        layout: Layout,
+        workers: Workers,
+        own: OwnFiles,
+        ended: threading.Event,
     ) -> None:
         """Fetch what a build without its base lacks, and start making the base.
 
@@ -145,9 +152,9 @@ class Builder:
         ]
         missing = self._missing(prepared, layout)
         roots = {k: missing[k] for k in missing if missing[k][0].kind in ROOT_KINDS}
-        self._fetcher.fetch([*self._downloads(roots.values())], self._progress)
+        self._fetcher.fetch([*self._downloads(roots.values())], self._progress, ended)
         workers.begin([self._job(planned, image) for planned, image in missing.values()])
-        self._fetcher.fetch([*self._downloads(missing.values())], self._progress)
+        self._fetcher.fetch([*self._downloads(missing.values())], self._progress, ended)
 
     def _built(
         self, specs: Sequence[ImageSpec], layout: Layout, form: str, *, shallow: bool

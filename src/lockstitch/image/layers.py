@@ -348,15 +348,16 @@ class Workers:
 
     def submit(self, unit: tuple[Job, ...], most: int) -> "Future[list[LayerResult | Damaged]]":
         """Return the results to come of jobs that one process makes; `most` processes start."""
-        with self._lock, _interrupts_held():  # while children start, who take the mask over
+        with self._lock:
             if begun := self.begun.pop(_keys(unit), None):
                 return begun
             if not self._is_open:
                 message = "the build has ended"
                 raise LockstitchError(message)
             self._store = Store(unit[0].store)
-            self._pool = self._pool or _pool(most)
-            return self._pool.submit(_made_together, unit)
+            self._pool = self._pool or _pool(most)  # whose tracker lets interrupts through again
+            with _interrupts_held():  # while children start, who take the mask over
+                return self._pool.submit(_made_together, unit)
 
     def stop(self) -> None:
         """End the processes, and remove what they leave in the store."""

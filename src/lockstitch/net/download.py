@@ -58,8 +58,16 @@ class Fetcher:
         self._first_wait = first_wait
         self._retry = Retry(first_wait)
 
-    def fetch(self, downloads: Sequence[Download], progress: Reporter) -> None:
-        """Download every file that the store lacks; one LockstitchError with all that failed."""
+    def fetch(
+        self,
+        downloads: Sequence[Download],
+        progress: Reporter,
+        stopped: threading.Event | None = None,
+    ) -> None:
+        """Download every file that the store lacks, until it is `stopped`.
+
+        Raises one LockstitchError with all that failed.
+        """
         missing = {d.digest: d for d in downloads if not self._store.has_whole(d.digest, d.size)}
         if not missing:
             return
@@ -67,7 +75,7 @@ class Fetcher:
         # Biggest first, so that one large wheel does not start when the others have ended.
         queue = sorted(missing.values(), key=lambda d: (-(d.size or 0), d.name))
         label = f"fetch {counted(len(queue), 'file')}"
-        stopped = threading.Event()  # of this batch alone: another may follow
+        stopped = stopped or threading.Event()  # of this batch alone: another may follow
         try:
             with progress.task(label, total) as task:
                 threads.run(

@@ -314,9 +314,10 @@ class Refilling(Fetcher):
         self.data = {of_bytes(each): each for each in data}
         self.brought: list[str] = []
 
-    def fetch(self, downloads: Sequence[Download], progress: Reporter) -> None:
+    def fetch(self, downloads: Sequence[Download], progress: Reporter, *stopped: object) -> None:
         """Put what the store lacks there."""
         assert progress
+        del stopped
         for download in downloads:
             if download.digest in self.data and not self._store.has_whole(
                 download.digest, download.size

@@ -55,7 +55,7 @@ class Folder:
 
     def inside(self, path: Path) -> bool:
         """Return whether a path is in the folder when all links are followed."""
-        return path.resolve().is_relative_to(_real(self.root))
+        return path.resolve().is_relative_to(_real(self.root.absolute()))
 
     def folders(self, below: str = "") -> list[str]:
         """Return the names of the folders that may hold a project's files, sorted."""
