@@ -27,7 +27,7 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
-from lockstitch import environ, files, git, process, zstd
+from lockstitch import clock, environ, files, git, process, zstd
 from lockstitch.digest import Digest, canonical_json, of_bytes
 from lockstitch.errors import LockstitchError, raise_all
 from lockstitch.lock import carried
@@ -518,9 +518,14 @@ def _environment(requires: Sequence[str], minor: str, root: Path, store: Store) 
     python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
     with store.lock(folder.name):
         if not store.has_whole_tree(folder):
-            files.remove(folder)
             uv: str | Path = process.find_uv()
-            process.run([uv, "venv", "--quiet", "--clear", "--python", interpreter, folder])
+            for patience in (0.2, 1.0, 0.0):  # the uv of a build that was killed may still write
+                files.remove(folder)
+                words: list[str | Path] = [uv, "venv", "--quiet", "--clear", "--python"]
+                done = process.run([*words, interpreter, folder], check=not patience)
+                if done.code == 0:
+                    break
+                clock.sleep(patience)
             if requires:
                 # Compiled now, since nothing may be written there later; copied, so that no file
                 # of it is also one of uv's cache.
