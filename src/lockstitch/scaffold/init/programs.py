@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from lockstitch.listing import OF_ENVIRONMENTS
 from lockstitch.python.commands import entry_of
-from lockstitch.python.imports import Reach, Tree, follow, reached, standard_library
+from lockstitch.python.imports import Entry, Reach, Tree, follow, reached, standard_library
 from lockstitch.python.names import known_modules, modules_named
 from lockstitch.python.tables import table
 from lockstitch.repository.code.applications import (
@@ -493,15 +493,9 @@ class _Finder:
         entry = entry_of(begun, env, root)
         path = self._file_of(begun, env, root)
         if entry is not None and not path:
-            told = f"`{hint.source}` starts `{' '.join(words)}`, which is no code of this folder"
-            named = entry.path or f"{entry.module.replace('.', '/')}.py"
-            path = self._elsewhere(named, root)
-            self.notes.append(f"{told}: `{path}` in its place" if path else told)
+            path, words = self._moved(entry, words, hint)
             if not path:
                 return None
-            there = posixpath.relpath(path, root or ".")
-            old, new = (entry.path, there) if entry.path else (entry.module, _module(there))
-            words = [re.sub(rf"^{re.escape(old)}(?=:|$)", new, word) for word in words]
         kind = self._kind_of(path) if path else "said"
         kind = "console" if by_name and kind == "script" else kind
         django = self._django_of(path, words)
@@ -565,6 +559,18 @@ class _Finder:
             or (django.before if django and not root else ()),
             folder=django.folder if django else "",
         )
+
+    def _moved(self, entry: Entry, words: list[str], hint: NamedCommand) -> tuple[str, list[str]]:
+        """Return the one file that has a missing file's name, and the words that start it."""
+        told = f"`{hint.source}` starts `{' '.join(words)}`, which is no code of this folder"
+        missing = posixpath.basename(entry.path or f"{entry.module.replace('.', '/')}.py")
+        below = f"{hint.folder}/" if hint.folder else ""
+        likes = [n for n in self._codes if posixpath.basename(n) == missing and n.startswith(below)]
+        path = likes[0] if len(likes) == 1 else ""
+        self.notes.append(f"{told}: `{path}` in its place" if path else told)
+        there = path.removeprefix(below)
+        old, new = (entry.path, there) if entry.path else (entry.module, _module(there))
+        return path, [re.sub(rf"^{re.escape(old)}(?=:|$)", new, word) for word in words]
 
     def _migrations(self, words: Sequence[str]) -> str:
         """Return the file that makes the tables of a database, where a command of Alembic does."""
@@ -1257,13 +1263,6 @@ class _Finder:
             config = next((n for n in self._repo.every_name if _CONFIG.fullmatch(n)), "")
             more = ("--config", config) if config else ()
         return ((word, *more), f"{path}, one of {', '.join(words)}", []) if word else ((), "", [])
-
-    def _elsewhere(self, path: str, root: str) -> str:
-        """Return the one file below a folder that has a missing file's name."""
-        name = posixpath.basename(path)
-        likes = [n for n in self._codes if posixpath.basename(n) == name]
-        likes = [n for n in likes if n.startswith(f"{root}/" if root else "")]
-        return likes[0] if len(likes) == 1 else ""
 
     def _file_of(self, words: Sequence[str], env: Mapping[str, str], workdir: str = "") -> str:
         """Return the file of the repository that a command begins with, or an empty text."""
