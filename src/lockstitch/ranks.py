@@ -554,9 +554,11 @@ def main(words: list[str]) -> int:
         sys.stderr.write(f"lockstitch: {count}, one environment ({seconds:.1f} s{noted})\n")
         if options.report:
             document = {**report.document(), "fingerprint": report.ranks[0].get("fingerprint")}
-            with open(options.report + ".new", "w", encoding="utf-8") as handle:
+            # the tasks of a sweep write one report at once
+            new = f"{options.report}.{socket.gethostname()}-{os.getpid()}"
+            with open(new, "w", encoding="utf-8") as handle:
                 json.dump(document, handle, sort_keys=True)
-            os.replace(options.report + ".new", options.report)
+            os.replace(new, options.report)
     sys.stderr.flush()
     if not program:
         return 0
