@@ -23,7 +23,8 @@ from lockstitch.repository.text.ignore import is_git_ignored
 from lockstitch.scaffold.init import eras
 from lockstitch.scaffold.init.commands import public
 from lockstitch.scaffold.init.facts import Facts
-from lockstitch.scaffold.init.programs import Found, Program, moved
+from lockstitch.scaffold.init.program import Program, moved
+from lockstitch.scaffold.init.programs import Found
 from lockstitch.scaffold.init.tables import declared, dependencies, groups, is_of
 
 _LARGEST = 100 << 20  # bytes of a file or folder that an image gets without being asked

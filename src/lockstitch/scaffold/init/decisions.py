@@ -24,7 +24,8 @@ from lockstitch.scaffold.init.edit import Table, edit
 from lockstitch.scaffold.init.facts import Facts, version_of
 from lockstitch.scaffold.init.groups import lacking, of_program, proposed, settled
 from lockstitch.scaffold.init.guess import is_counted
-from lockstitch.scaffold.init.programs import Found, Program, find, shell_lines
+from lockstitch.scaffold.init.program import Program
+from lockstitch.scaffold.init.programs import Found, find, shell_lines
 from lockstitch.scaffold.init.steps import complete, writer_of
 from lockstitch.table import first_of
 from lockstitch.values import frozen, replace

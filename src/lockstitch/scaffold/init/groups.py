@@ -15,7 +15,8 @@ from lockstitch.resources import load_table
 from lockstitch.scaffold.init import tables
 from lockstitch.scaffold.init.facts import Facts
 from lockstitch.scaffold.init.guess import known_distribution
-from lockstitch.scaffold.init.programs import Found, Program
+from lockstitch.scaffold.init.program import Program
+from lockstitch.scaffold.init.programs import Found
 from lockstitch.scaffold.init.requirements import names_table
 from lockstitch.values import replace
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from lockstitch import files
 from lockstitch.scaffold.init.contents import Contents, contents_of, is_model, tops, without_parts
 from lockstitch.scaffold.init.facts import Facts
-from lockstitch.scaffold.init.programs import Found, Program
+from lockstitch.scaffold.init.program import Program
+from lockstitch.scaffold.init.programs import Found
 from lockstitch.values import replace
 
 _MOST = 8  # steps of one image
