@@ -505,6 +505,7 @@ def how_to_get(project: Project, image: ImageSpec, path: str) -> str:
         if (project.root / f"{kept}.dvc").is_file():
             return f"dvc pull {kept}.dvc"
     jobs = [job for job in project.images if job.name != image.name and not job.port]
+    jobs.sort(key=lambda job: "train" not in job.name)  # which runs what it needs first
     for job in jobs:
         if any(path.startswith(f"{output.rstrip('/')}/") for output in job.outputs):
             return f"lockstitch run {job.name}"

@@ -26,6 +26,8 @@ _PATHLIKE = regex(r"[\w@.+\- ]*(?:/[\w@.+\-* ]+)+/?|[\w@+\-][\w@.+\-* ]*\.[A-Za-
 SQLITE = regex(r"sqlite(?:\+\w+)?:///(?P<path>[^?:\n]+)(?:\?[^\n]*)?")
 _MEDIA = regex(r"application/(?:vnd\.[\w.+-]+|[\w+-]+)")  # a type of what a page sends
 _FOLDERLIKE = regex(r"(?i)dir|folder|path|root|directory")
+# `{kind}` of f"{kind}_model.pkl", which is no folder.
+_IN_A_NAME = regex(r"\{(?!\w*(?:dir|folder|path|root))(\w+)[^{}/]*\}(?!/)")
 _KEPT = regex(r"(?i)dir|folder|path|root|file|csv|data|model")  # an attribute of settings
 _WRITTEN = regex(r"to_(?:csv|parquet|json|pickle|excel|feather|html|hdf|file|markdown|disk|xml)")
 _PATH_OF = regex(r"path|^(?:io|source)$")  # an argument of those
@@ -433,6 +435,7 @@ class _Reader:
                         yield node.name, kind, names.index(name), name
                     elif kind in {"writes", "fills"}:
                         used = {n.id for n in ast.walk(argument) if isinstance(n, ast.Name)}
+                        used -= {*_IN_A_NAME.findall(ast.unparse(argument))}
                         for name in sorted(used & {*names}):
                             yield node.name, "fills", names.index(name), name
 

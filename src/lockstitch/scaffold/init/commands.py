@@ -252,11 +252,9 @@ def _named(
     for command in calls:
         if command.program == "cd" and command.words:
             folder = posixpath.normpath(posixpath.join(folder, command.words[0]))
-        elif (_starter(command) or command.program in own) and not (
-            chosen and any("train" in word for word in chosen.words)
-        ):
+        elif _starter(command) or command.program in own:
             earlier += [chosen] if chosen else []
-            chosen = command  # the last one; of several steps the one that trains
+            chosen = command
     if chosen is None:
         return _of_lambda(file, built, label)
     where = _Places(file, built, use)

@@ -702,7 +702,7 @@ class _Reader:
                 folder = posixpath.dirname(text)
             if folder:
                 self._output(folder, where)
-            elif "*" not in text and (posixpath.splitext(text)[1] or text not in filled):
+            elif text[0] != "*" and (posixpath.splitext(text)[1] or text not in filled):
                 self._beside(text, where)
         if unknown:
             self._named_by_command(f"{unknown[0]}, by its command")

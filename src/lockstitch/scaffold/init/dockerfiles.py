@@ -66,7 +66,8 @@ class Dockerfiles:
         for name, value in ENV.get(kind, {}).items():
             env.setdefault(name, value)
         env = self._starts.better_root(begun if by_name else words, env, root)
-        named = hint.label or ("serve" if port else "train" if "train" in path else "app")
+        trains = any("train" in word for step in (words, *hint.before) for word in step)
+        named = hint.label or ("serve" if port else "train" if trains else "app")
         return Program(
             image=named,
             kind=kind,
@@ -81,11 +82,7 @@ class Dockerfiles:
             include=hint.include,
             outputs=hint.outputs,
             workdir=root,
-            before=tuple(
-                step
-                for step in self._steps(hint, env, named)
-                if django is not None or step.path != path
-            )
+            before=tuple(s for s in self._steps(hint, env, named) if s.command != tuple(words))
             or (django.before if django and not root else ()),
             folder=django.folder if django else "",
         )

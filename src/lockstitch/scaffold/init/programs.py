@@ -250,13 +250,19 @@ class _Finder:
         return trainer if trainer.path in said_to_start else next(starters, trainer)
 
     def _likeliest(self, scripts: Sequence[Program]) -> Program:
-        """Return the first script, or one that fits a model where no name says which is meant."""
+        """Return the first script, or one that fits a model where no name says which is meant.
+
+        Of a pipeline it is the stage that nothing follows.
+        """
         stem = posixpath.basename(scripts[0].path).removesuffix(".py").lower()
         if not any(pattern.fullmatch(stem) for pattern, _ in SCRIPTS[:5]):
             for script in scripts:
                 if _fits(self._starts.codes[script.path]) and not self._starts.is_part(script.path):
                     return replace(script, image=TRAIN)
-        return scripts[0] if scripts[0].port else replace(scripts[0], image="app")
+        last, left = scripts[0], [*scripts[1:]]
+        while after := next((s for s in left if not {*s.reads}.isdisjoint(last.makes)), None):
+            last, left = after, [script for script in left if script is not after]
+        return last if last.port else replace(last, image="app")
 
     def _without_image(self, programs: Sequence[Program]) -> None:
         """Say which pages no Dockerfile starts, and no program that one starts is made of."""
@@ -277,7 +283,8 @@ class _Finder:
             )
 
     def _is_training(self, program: Program) -> bool:
-        return "train" in program.image or "train" in posixpath.basename(program.path)
+        paths = (program.path, *(step.path for step in program.before))
+        return any("train" in posixpath.basename(name) for name in (program.image, *paths))
 
     def _free(self, program: Program, taken: Mapping[str, Program]) -> str:
         """Return a name for a program's image that is not taken, empty for one that is there."""

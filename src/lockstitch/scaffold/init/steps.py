@@ -28,13 +28,14 @@ def complete(facts: Facts, known: Found) -> list[Contents]:
         chain = given or _Chain(known, contents, scripts, others).steps()
         complete.append(_joined(contents, chain))
     complete += _feeders(known, complete, scripts)
+    complete.sort(key=lambda image: "train" not in image.program.image)
     for contents in complete:
         _rename(known, contents)
         if contents.program.stays:
             _await(known, contents, [image for image in complete if not image.program.stays])
         else:
             _pull(known, contents)
-    return sorted(complete, key=lambda image: image.program.image != "train")
+    return complete
 
 
 def _agreed(facts: Facts, known: Found, programs: Sequence[Program]) -> list[Contents]:

@@ -230,6 +230,16 @@ def test_a_function_of_another_distribution_is_not_one_of_the_same_name() -> Non
     assert ("out/a.txt", "writes") in [(u.text, u.kind) for u in opened.paths_of("go.py")]
 
 
+@pytest.mark.parametrize(
+    ("path", "fills"),
+    [("f'{d}/x.csv'", True), ("f'{out_dir}x.csv'", True), ("f'{d.lower()}_x.csv'", False)],
+)
+def test_what_is_a_part_of_a_name_is_no_folder(path: str, *, fills: bool) -> None:
+    argument = "out_dir" if "out_dir" in path else "d"
+    texts = {"a.py": f"def f({argument}):\n    open({path}, 'w')\nf('out')\n"}
+    assert (("out", "fills") in across(texts, "a.py")) is fills
+
+
 def test_a_folder_that_a_function_fills_is_followed() -> None:
     texts = {"a.py": "def f(d):\n    open(os.path.join(d, 'x.csv'), 'w')\nf('out')\n"}
     assert ("out", "fills") in across(texts, "a.py")

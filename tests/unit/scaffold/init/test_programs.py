@@ -95,6 +95,13 @@ def test_the_command_of_a_shape(path: Path, tmp_path: Path) -> None:
             ),
         ),
         (
+            {"main.py": "def f(n):\n    open(f'fit_{n}.log', 'w')\nf('a')\n"},
+            (
+                "image `app` may write beside its code (`outputs`), as `fit_*.log` is written "
+                "there (main.py:2): a folder of its own would keep the code safe"
+            ),
+        ),
+        (
             {
                 "train.py": "import joblib\njoblib.dump(1, 'models/m.bin')\n",
                 "predict.py": "print(open('models/m.bin'))\n",
@@ -375,6 +382,23 @@ def test_a_training_starts_where_the_server_looks_for_what_it_writes(tmp_path: P
     assert (train["command"], train["workdir"]) == (["python", "train_model.py"], "backend")
     told = "image `backend` includes `backend/m.joblib`, which image `train` writes"
     assert f"{told}: lockstitch run train, then lockstitch build" in notes
+
+
+def test_of_several_images_that_fill_a_folder_the_one_that_trains_makes_a_model(
+    tmp_path: Path,
+) -> None:
+    made = "import joblib\nif __name__ == '__main__':\n    joblib.dump(1, 'data/%s')\n"
+    texts = {
+        "prepare.py": made % "scaler.pkl",
+        "train.py": made % "m.pkl" + "    joblib.load('data/scaler.pkl')\n",
+        "app.py": f"{API}import joblib\njoblib.load('data/m.pkl')\n",
+        "Dockerfile.prepare": 'FROM python:3.11\nCOPY . .\nCMD ["python", "prepare.py"]\n',
+        "Dockerfile.train": "FROM python:3.11\nCOPY . .\nCMD python prepare.py && python train.py",
+        "Dockerfile.web": 'FROM python:3.11\nCOPY . .\nCMD ["uvicorn", "app:app"]\n',
+    }
+    project = plan.plan(write_files(tmp_path, texts)).project
+    (web,) = (image for image in project.images if image.port)
+    assert how_to_get(project, web, "data/m.pkl") == "lockstitch run train"
 
 
 def test_what_dvc_keeps_is_included_for_what_runs_before(tmp_path: Path) -> None:
