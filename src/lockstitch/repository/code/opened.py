@@ -168,7 +168,8 @@ def values_of(text: str) -> Iterator[tuple[int, str]]:
     """Yield the words of a settings file (YAML, JSON, TOML, INI) that may be paths, with lines."""
     for number, line in enumerate(text.splitlines(), 1):
         for word in re.split(r"[\s\"'\[\],{}=]+|:(?=\s|$)", line.partition(" #")[0]):
-            if word and len(word) < _LONGEST and _PATHLIKE.fullmatch(word):
+            is_path = _PATHLIKE.fullmatch(word) or SQLITE.fullmatch(word)
+            if is_path and len(word) < _LONGEST:
                 yield number, word.removeprefix("./")
 
 
@@ -643,9 +644,10 @@ class _Reader:
             yield ("writes" if set(text) & set("wax+") else "reads"), path
 
     def _hydra(self, node: ast.Call) -> Iterator[tuple[str, ast.expr]]:
-        """Yield the folder of Hydra's settings, which is beside the file."""
+        """Yield the folder of Hydra's settings, beside the file; Hydra 0 names a file in it."""
         for keyword in node.keywords:
             if keyword.arg == "config_path" and (text := _literal(keyword.value)):
+                text = posixpath.dirname(text) if text.endswith((".yaml", ".yml")) else text
                 folder = posixpath.join(_ROOT, posixpath.dirname(self._code.path), text)
                 yield "folder", ast.Constant(value=posixpath.normpath(folder))
 

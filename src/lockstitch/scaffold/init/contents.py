@@ -24,7 +24,7 @@ from lockstitch.scaffold.init import eras
 from lockstitch.scaffold.init.commands import public
 from lockstitch.scaffold.init.facts import Facts
 from lockstitch.scaffold.init.program import Program, moved
-from lockstitch.scaffold.init.programs import Found
+from lockstitch.scaffold.init.programs import TABLES, Found
 from lockstitch.scaffold.init.tables import declared, dependencies, groups, is_of
 
 _LARGEST = 100 << 20  # bytes of a file or folder that an image gets without being asked
@@ -139,6 +139,7 @@ class _Reader:
         self._all = frozenset(f.name for f in files.walk(facts.folder.root) if not f.outside)
         self._wanted: dict[str, str] = {}  # file -> where the code names it
         self._contents = Contents(program=program)
+        self._writes_anywhere = False
         self._renamed: list[str] = []  # globs of what has another name yet
 
     def contents(self) -> Contents:
@@ -183,6 +184,9 @@ class _Reader:
         self._conventions(modules)
         for name in list(self._wanted):
             self._settings(name)
+        for name in sorted(self._wanted) if self._writes_anywhere else ():
+            if name.endswith(TABLES) or is_model(name):
+                self._output(posixpath.dirname(name), f"{self._wanted[name]}, where it may write:")
         result.ends = frozenset(self._ends(modules))
         python = self._python(modules, uses)
         data = self._globs()
@@ -265,7 +269,8 @@ class _Reader:
         users = [m for m in sorted(modules) if self._uses_mlflow(m)]
         name = "MLFLOW_TRACKING_URI"
         texts = [self._repo.text(m) or "" for m in modules]
-        if not users or any(name in text or "set_tracking_uri" in text for text in texts):
+        is_set = any("set_tracking_uri" in text or name in text for text in texts)
+        if not users or (is_set and (self._program.stays or name not in self._contents.variables)):
             lines = [*dependencies(self._facts), *self._facts.inputs.constraints]
             if any(_TO_FOLDER.search(text) for text in texts) and not eras.is_below(
                 eras.specifiers_of(lines, "mlflow"), "3"
@@ -273,6 +278,7 @@ class _Reader:
                 self._contents.env["MLFLOW_ALLOW_FILE_STORE"] = "true"
             return
         if name not in self._contents.env:
+            self._contents.variables.pop(name, None)
             self._contents.env[name] = "sqlite:///mlruns/mlflow.db"
             self._contents.reasons.append(f"{users[0]}: MLflow's runs go to the folder `mlruns`")
 
@@ -523,6 +529,9 @@ class _Reader:
             return
         here = self._program.workdir
         for line, word in values_of(text):
+            self._database(word, f"{name}:{line}")
+            if SQLITE.fullmatch(word):
+                continue
             inside = posixpath.normpath(posixpath.join(here, word))
             path = inside if self._there(inside) else posixpath.normpath(word)
             below = [n for n in self._names if n.endswith(f"/{path}")] if "/" in path else []
@@ -668,17 +677,21 @@ class _Reader:
         for folder in self._program.outputs:
             self._output(folder, self._program.reason.partition(": ")[0])
         for name, value in self._contents.env.items():
-            if (database := SQLITE.fullmatch(value)) and "/" in database["path"]:
-                self._output(posixpath.dirname(database["path"]), f"`{name}`")
-            elif database:
-                self._beside(database["path"], f"`{name}`")
+            self._database(value, f"`{name}`")
         for word in self._program.command[1:]:
             path = posixpath.normpath(posixpath.join(self._program.workdir, word))
             inside = [name for name in self._all if name.startswith(f"{path}/")]
             if inside and all(posixpath.basename(name).startswith(".git") for name in inside):
                 self._output(path, "its command")
-            if database := SQLITE.fullmatch(word):
-                self._beside(database["path"], "its command")
+            self._database(word, "its command")
+
+    def _database(self, text: str, where: str) -> None:
+        """Let the program write a database of SQLite, where a text is the address of one."""
+        if database := SQLITE.fullmatch(text):
+            folder, name = posixpath.split(database["path"])
+            self._output(folder, where)
+            if folder in {"", "."}:
+                self._beside(name, where)
 
     def _write(self, uses: Sequence[tuple[str, PathUse]]) -> None:
         filled = {use.text.rstrip("/") for _, use in uses if use.kind == "fills"}
@@ -704,6 +717,10 @@ class _Reader:
                 self._output(folder, where)
             elif text[0] != "*" and (posixpath.splitext(text)[1] or text not in filled):
                 self._beside(text, where)
+        if unknown and not self._program.stays:
+            self._writes_anywhere = True
+            self._contents.outputs.append(BESIDE)
+            self._contents.reasons.append(f"{unknown[0]}: only a run tells where it writes")
         if unknown:
             self._named_by_command(f"{unknown[0]}, by its command")
             for module, use in uses:

@@ -26,6 +26,7 @@ from lockstitch.scaffold.init.groups import lacking, of_program, proposed, settl
 from lockstitch.scaffold.init.guess import is_counted
 from lockstitch.scaffold.init.program import Program
 from lockstitch.scaffold.init.programs import Found, find, shell_lines
+from lockstitch.scaffold.init.requirements import read_requirements
 from lockstitch.scaffold.init.steps import complete, writer_of
 from lockstitch.table import first_of
 from lockstitch.values import frozen, replace
@@ -566,7 +567,13 @@ def _image(facts: Facts, found: Found, contents: Contents) -> tuple[dict[str, An
         others = sorted(g for g, names in known.items() if name in names and g != "dev")
         named += others[:1]
         lines += [] if others else [re.split("[<>=]", line)[0] if facts.day else line]
-    lines += [name for name in lacking(facts, found, program, named) if name not in program.needs]
+    lacked = [name for name in lacking(facts, found, program, named) if name not in program.needs]
+    # A list that has what [project] lacks is the one that is installed.
+    listed = read_requirements(facts.folder, "requirements.txt") if lacked else None
+    beside = {of_requirement(line): line for line in (listed.lines if listed else ())}
+    there = there.union(*known.values())
+    lines += [line for n, line in beside.items() if n not in there and {*lacked} & beside.keys()]
+    lines += [name for name in lacked if name not in beside]
     named += [program.image] if lines else []
     values: dict[str, Any] = {"groups": sorted(set(named))} if named else {}
     values |= {"include": contents.include} if contents.include else {}

@@ -59,9 +59,9 @@ class Dockerfiles:
         told = self._port(hint, words, kind, path) if serves else 0
         port = self._servers.above(told, hint.source)
         words = [re.sub(rf"(^|:|=){told}$", rf"\g<1>{port}", w) for w in words] if told else words
-        health = hint.health or (
-            self._servers.health_of(application) if application and port else ""
-        )
+        health = hint.health if kind != "streamlit" else ""  # which has its own route alone
+        if not health and application and port:
+            health = self._servers.health_of(application)
         health = health or (self._servers.default_health(kind) if port else "")
         for name, value in ENV.get(kind, {}).items():
             env.setdefault(name, value)

@@ -25,7 +25,7 @@ _OLDER, _NEWEST = 8, 14
 _BROUGHT = frozenset({"joblib", "numpy", "scipy"})  # by scikit-learn
 _IMPORT = r"(?m)^\s*(?:import|from) (?:{})\b"
 _ASYNC_VIEW = re.compile(r"(?m)^\s*@\w+\.(?:route|get|post)\([^\n]*\)\n(?:\s*@.*\n)*\s*async def")
-_TOOLS = frozenset({"setuptools", "pip", "wheel", "pytest", "nox", "invoke", "sphinx"})
+_TOOLS = frozenset({"pip", "wheel", "pytest", "nox", "invoke", "sphinx"})
 
 
 @frozen

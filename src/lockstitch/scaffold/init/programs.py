@@ -29,7 +29,7 @@ _ESTIMATORS = re.compile(
 )
 # What a script has that cannot run without an argument.
 _OF_DATA = re.compile(r"(?i)csv|data|input|file")  # in the name of an argument
-_TABLES = (".csv", ".csv.gz", ".parquet", ".tsv", ".xls", ".xlsx")
+TABLES = (".csv", ".csv.gz", ".parquet", ".tsv", ".xls", ".xlsx")
 _REQUIRED = re.compile(
     r"required=True|add_argument\(\s*[\"']\w|sys\.argv\[[1-9]|click\.argument"
     r"|typer\.Argument\(\.\.\.|\.group\(|add_subparsers\(|LightningCLI\(|mark_flags?_as_required"
@@ -368,7 +368,7 @@ class _Finder:
             words, env = self._starts.script_command(path)
             arguments, source, earlier = self._arguments(path, hints)
             asks = () if arguments else tuple(arguments_of(self._starts.codes[path]))
-            data = [n for n in self._starts.repo.names if n.endswith(_TABLES)]
+            data = [n for n in self._starts.repo.names if n.endswith(TABLES)]
             if len(asks) == len(data) == 1 and _OF_DATA.search(asks[0]):
                 arguments = (*(word for word in asks if word.startswith("-")), data[0])
                 asks, source = (), "a guess: the only table of the repository"

@@ -39,7 +39,7 @@ NO_PROGRAMS = frozenset(
 )
 # Scripts that are an image of their own, the best first, and the image's name.
 SCRIPTS = (
-    (re.compile(r"train(?:ing|er)?|run_train(?:ing)?|fit|fine_?tune"), "train"),
+    (re.compile(r"train(?:ing|er)?|run_train(?:ing)?|fit"), "train"),
     (re.compile(r"(?:\w+_)?train(?:ing|er)?(?:_\w+)?|fine_?tune\w*"), "train"),
     (
         re.compile(r"model_?build(?:ing|er)?|build_?models?|(?:model_?)?fitting|fit_?models?"),

@@ -463,7 +463,7 @@ def test_a_command_of_a_readme_may_go_over_several_lines(tmp_path: Path) -> None
     images, notes = planned(tmp_path, {"train.py": script, "README.md": readme})
     train = images["train"]
     assert train["command"] == ["python", "train.py", "--data-path", "d/x.csv", "--out", "m/m.pkl"]
-    assert train["outputs"] == ["m"]
+    assert train["outputs"] == ["m", "."]
     assert "left out: `d/x.csv` (its command): not in this folder" in notes
 
 
@@ -517,7 +517,7 @@ def test_a_part_of_the_settings_may_have_a_name_of_its_own(tmp_path: Path) -> No
         "if __name__ == '__main__':\n    Manager().fit()\n",
     }
     images, _ = planned(tmp_path, texts)
-    assert images["train"]["outputs"] == ["art/fit"]
+    assert images["train"]["outputs"] == ["art/fit", "."]
 
 
 def test_a_table_is_read_by_the_name_of_its_argument_too(tmp_path: Path) -> None:
@@ -869,6 +869,75 @@ def test_what_looks_like_one_and_is_none(
 ) -> None:
     images, _ = planned(tmp_path, texts)
     assert images[image].get(key) == value
+
+
+OF_CONFIG = "import yaml, pandas\nc = yaml.safe_load(open('c/c.yaml'))\ndef f(c):\n"
+LACKS = '[project]\nname = "a"\nversion = "1"\ndependencies = ["numpy"]\n'
+OLD_HYDRA = "import hydra\n@hydra.main(config_path='c/c.yaml')\ndef f(c): ...\nf()\n"
+
+
+@pytest.mark.parametrize(
+    ("texts", "image", "key", "value"),
+    [
+        (
+            {
+                "train.py": f"{OF_CONFIG}    pandas.DataFrame().to_csv(c.out)\nf(c)\n",
+                "c/c.yaml": "data: d/x.csv\n",
+                "d/x.csv": "1\n",
+            },
+            *("train", "outputs", ["d", "."]),
+        ),
+        (
+            {
+                "train.py": "import mlflow, yaml\nc = yaml.safe_load(open('c.yaml'))\n"
+                "mlflow.set_tracking_uri(c.uri)\n",
+                "c.yaml": "uri: sqlite:///mlflow.db\n",
+            },
+            *("train", "outputs", ["."]),
+        ),
+        (
+            {
+                "train.py": "import mlflow, os\n"
+                "mlflow.set_tracking_uri(os.environ['MLFLOW_TRACKING_URI'])\n"
+            },
+            *("train", "env", {"MLFLOW_TRACKING_URI": "sqlite:///mlruns/mlflow.db"}),
+        ),
+        (
+            {"train.py": OLD_HYDRA, "c/c.yaml": "a: 1\n", "c/model/b.yaml": "b: 1\n"},
+            *("train", "include", ["c/**", "train.py"]),
+        ),
+        (
+            {
+                "Dockerfile": 'FROM python:3.11\nCMD ["streamlit", "run", "app.py"]\n'
+                "HEALTHCHECK CMD curl -f http://localhost:8501/health\n",
+                "app.py": "import streamlit\nstreamlit.title('a')\n",
+            },
+            *("serve", "health", "/_stcore/health"),
+        ),
+        (
+            {
+                "main.py": "import argparse\np = argparse.ArgumentParser()\n"
+                "p.add_argument('mode')\np.parse_args()\n",
+                "README.md": "```\npython main.py fine_tune\npython main.py train\n```\n",
+            },
+            *("app", "command", ["python", "main.py", "train"]),
+        ),
+    ],
+)
+def test_what_is_rarely_said_in_full(
+    texts: dict[str, str], image: str, key: str, value: object, tmp_path: Path
+) -> None:
+    images, _ = planned(tmp_path, texts)
+    assert images[image].get(key) == value
+
+
+def test_a_list_beside_a_project_that_lacks_some_of_it_is_taken_whole(tmp_path: Path) -> None:
+    listed = "numpy\npandas==2.2.3\nkedro-datasets\n"
+    train = "import pandas\nprint(pandas)\n"
+    texts = {"pyproject.toml": LACKS, "requirements.txt": listed, "train.py": train}
+    _, notes = planned(tmp_path, texts)
+    names = "`pandas==2.2.3` and `kedro-datasets`"
+    assert f"image `train`: {names} added, which its program needs" in notes
 
 
 def test_runs_of_another_machine_are_no_part_of_a_training(tmp_path: Path) -> None:
