@@ -520,6 +520,13 @@ def test_a_part_of_the_settings_may_have_a_name_of_its_own(tmp_path: Path) -> No
     assert images["train"]["outputs"] == ["art/fit", "."]
 
 
+def test_a_job_may_write_beside_its_code_where_only_a_run_tells_the_file(tmp_path: Path) -> None:
+    saves = "import joblib\ndef save(name, model):\n    joblib.dump(model, f'{name}.pkl')\n"
+    loop = "if __name__ == '__main__':\n    for n, m in MODELS.items():\n        save(n, m)\n"
+    images, _ = planned(tmp_path, {"train.py": saves + loop})
+    assert images["train"]["outputs"] == ["."]
+
+
 def test_a_table_is_read_by_the_name_of_its_argument_too(tmp_path: Path) -> None:
     text = (
         "import pandas as pd\nif __name__ == '__main__':\n    pd.read_csv(filepath_or_buffer=P)\n"
