@@ -1,5 +1,6 @@
 """Differences between two environments, by meaning and never by bytes, ranked by effect."""
 
+import itertools
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -147,10 +148,16 @@ def _other_files(before: Package, after: Package) -> str:
 
 def _other_tags(before: Sequence[str], after: Sequence[str]) -> bool:
     """Return whether two wheels are for other machines, as far as their tags are to be trusted."""
-    if not before or not after or {*before} & {*after}:
+    if not before or not after or {*_single(before)} & {*_single(after)}:
         return False
     # A wheel that was repaired may keep the tag of the machine that built it in its WHEEL.
     return not any("-linux_" in tag for tag in (*before, *after))
+
+
+def _single(tags: Sequence[str]) -> Iterator[str]:
+    """Yield each tag of compressed sets, as maturin wrote them into WHEEL (PEP 425)."""
+    for tag in tags:
+        yield from map("-".join, itertools.product(*(part.split(".") for part in tag.split("-"))))
 
 
 # --- what is around the packages: interpreter, BLAS, processor, settings, the base

@@ -4,7 +4,7 @@ import contextlib
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from lockstitch import files, services
@@ -38,6 +38,7 @@ from lockstitch.python.tables import parse_toml, table, texts
 from lockstitch.store import Store
 from lockstitch.values import frozen, replace
 
+_COMPILED = frozenset({"sdist", "archive", "git"})  # what is built of its source
 _SIZED = regex(r'url = "([^"]+)", size = (\d{1,15})')
 
 
@@ -358,7 +359,7 @@ def _builders(
             upgrade=upgrade,
         )
         for base in bases
-        if any(unbuilt.kind not in {"folder", "wheel"} for unbuilt in _without_wheel(project, base))
+        if _without_wheel(project, base, _COMPILED)
     )
 
 
@@ -386,9 +387,7 @@ def _built(
             target=base.target(),
             container=builder.of(project, base, by_platform.get(base.platform), places.store),
         )
-        for unbuilt in _without_wheel(project, base):
-            if unbuilt.kind in {"folder", "wheel"}:
-                continue
+        for unbuilt in _without_wheel(project, base, _COMPILED):
             fitting = (unbuilt.artifact, base.platform, place.target.minor)
             known = next((wheel for wheel in kept if wheel.fits(*fitting)), None)
             known = known or built.get((unbuilt.artifact, "any"))
@@ -419,25 +418,20 @@ def _fresh(
     """Return the packages of an index that images need, have no wheel of, and had not before."""
     before = b"".join(filter(None, old.values())).decode(errors="replace")
     lines = '[[package]]\nname = "{}"\nversion = "{}"\n'
-    unbuilt = {u.artifact: u for base in bases for u in _without_wheel(project, base)}
-    return [
-        package
-        for package in unbuilt.values()
-        if package.kind == "sdist" and lines.format(package.name, package.version) not in before
-    ]
+    unbuilt = {u.artifact: u for b in bases for u in _without_wheel(project, b, {"sdist", ""})}
+    return [p for p in unbuilt.values() if lines.format(p.name, p.version) not in before]
 
 
 def _folders(
     project: Project, bases: tuple[Base, ...], before: Lock | None
 ) -> tuple[LockedFolder, ...]:
     """Return the folders of the repository that images install, with what builds them."""
-    unbuilt = {u.artifact: u for base in bases for u in _without_wheel(project, base)}
-    wanted = [s for s in unbuilt.values() if s.kind == "folder"]
+    wanted = {u.artifact: u for b in bases for u in _without_wheel(project, b, {"folder"})}
     kept = {folder.path: folder for folder in before.folders} if before else {}
     return tuple(
         sorted(
             sources.folder(s, project.root, _resolver(project, kept.get(s.artifact)))
-            for s in wanted
+            for s in wanted.values()
         )
     )
 
@@ -459,8 +453,8 @@ def _archive(unbuilt: Unbuilt) -> Download | None:
     return Download(name=unbuilt.filename, url=unbuilt.url, digest=digest, size=size)
 
 
-def _without_wheel(project: Project, base: Base) -> list[Unbuilt]:
-    """Return the packages of all images that a base needs and the lock has no wheel of, sorted."""
+def _without_wheel(project: Project, base: Base, kinds: Collection[str]) -> list[Unbuilt]:
+    """Return the packages of all images, of some kinds, that no wheel of the lock fits, sorted."""
     packages: dict[str, Unbuilt] = {}
 
     def collect(unbuilt: Unbuilt) -> LockedWheel | None:
@@ -469,10 +463,11 @@ def _without_wheel(project: Project, base: Base) -> list[Unbuilt]:
 
     for image in project.images:
         name = pylock_name(image.name)
-        # What has neither a wheel nor a source is said by `build`, for the images that want it.
+        # What cannot be had at all is said by `build`, for the images that want it.
         with contextlib.suppress(LockstitchError):
             pylock.select(files.read_text(project.root / name), base.target(), name, built=collect)
-    return sorted(packages.values(), key=lambda s: (s.name, s.version, s.artifact))
+    wanted = [package for package in packages.values() if package.kind in kinds]
+    return sorted(wanted, key=lambda s: (s.name, s.version, s.artifact))
 
 
 def stale(project: Project, lock: Lock) -> list[LockstitchError]:

@@ -137,6 +137,17 @@ def test_a_source_whose_lock_names_no_wheel(
     assert hint == "lockstitch lock builds one, or pin a version that has a wheel"
 
 
+def test_a_version_for_another_platform_alone_gives_way(world: World, tmp_path: Path) -> None:
+    """As kaleido 0.2.1.post1, which is on the index for ARM and without a source."""
+    index = wheels.Index(world.server)
+    index.publish(wheels.wheel("chart", "1.0", tag="cp311-cp311-manylinux2014_x86_64"))
+    index.publish(wheels.wheel("chart", "1.0.post1", tag="py3-none-manylinux2014_armv7l"))
+    root = projects.write(tmp_path / "tiny")
+    projects.replace(root, '"gamma>=2"', '"gamma>=2", "chart"')
+    assert main(["lock", "--project", str(root)]) == 0
+    assert 'name = "chart"\nversion = "1.0"\n' in (root / "uv.lock").read_text()
+
+
 def test_a_pattern_without_files(locked: Path, capsys: pytest.CaptureFixture[str]) -> None:
     projects.replace(locked, 'include = ["app/**"]', 'include = ["app/**", "models/*.onnx"]')
     assert fails(capsys, locked, "build") == (

@@ -117,6 +117,11 @@ def test_what_requires_a_package_is_named() -> None:
             {"tags": ("cp311-cp311-manylinux_2_17_x86_64",)},
             "",
         ),
+        (
+            {"tags": ("cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64",)},
+            {"tags": ("cp311-cp311-manylinux2014_x86_64", "cp311-cp311-manylinux_2_17_x86_64")},
+            "",
+        ),
         ({"tags": ("py3-none-any",)}, {}, ""),
         ({"origin": ""}, {"origin": "git c0ffee"}, "other files"),
         ({"origin": "editable"}, {"origin": ""}, ""),

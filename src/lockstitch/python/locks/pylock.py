@@ -108,14 +108,16 @@ class Unbuilt:
 
     name: str  # normalised (PEP 503)
     version: str
-    kind: str  # "sdist", "archive", "wheel", "git" or "folder"
+    kind: str  # "sdist", "archive", "wheel", "git", "folder" or "", where the lock has none
     artifact: str  # `sha256:…`, `URL@COMMIT` or a path, with `#SUBDIRECTORY`
     url: str = ""  # of an sdist, an archive or a wheel; a path from the lock where it is a file
     filename: str = ""
     size: int = 0
 
-    def unfinished(self) -> LockedWheel:
-        """Return the wheel that will be built, of which nothing but name and version is known."""
+    def unfinished(self) -> LockedWheel | None:
+        """Return the wheel that will be built, of which no more than name and version is known."""
+        if not self.kind:
+            return None
         nothing = of_bytes(b"")
         return LockedWheel(name=self.name, version=self.version, filename="", digest=nothing)
 
@@ -207,8 +209,24 @@ def _one_name(
         raise LockstitchError(message, hint=_LOCK) from error
     except PylockSelectError as error:
         message = f"`{name}` has no wheel for {target.platform}, CPython {target.minor}: {error}"
-        raise LockstitchError(message, hint=_WAY_OUT) from error
+        raise LockstitchError(message, hint=_instead(packages, tags, built)) from error
     return wheels
+
+
+def _instead(packages: "list[pylock.Package]", tags: "list[Tag]", built: Built) -> str:
+    """Return what may help where a package cannot be had: another version may have a wheel.
+
+    kaleido 0.2.1.post1 has one for ARM alone.
+    """
+    from packaging.utils import parse_wheel_filename
+
+    package, *others = packages
+    there = {tag for w in package.wheels or () for tag in parse_wheel_filename(w.filename)[3]}
+    if others or not there.isdisjoint(tags):
+        return _WAY_OUT
+    pin = f"{package.name}=={package.version}"
+    built(Unbuilt(name=package.name, version=str(package.version), kind="", artifact=pin))
+    return f"uv add '{package.name}!={package.version}' && lockstitch lock"
 
 
 def _unbuilt(

@@ -151,6 +151,8 @@ def test_all_packages_without_a_wheel_are_one_error() -> None:
         "`weak-1.0-py3-none-any.whl` has no sha256 in the lock",
     ]
     assert found[f"`source 1.0` has no wheel {start} only a source distribution"] == WAY_OUT
+    other = next(hint for message, hint in found.items() if message.startswith("`other` has"))
+    assert other == "uv add 'other!=1.0' && lockstitch lock"
     assert all(found.values())  # each with a way out
 
 
