@@ -696,7 +696,7 @@ class _Reader:
     def _write(self, uses: Sequence[tuple[str, PathUse]]) -> None:
         filled = {use.text.rstrip("/") for _, use in uses if use.kind == "fills"}
         unknown = [
-            f"{m}:{u.line}" for m, u in uses if u.kind in {"writes", "fills"} and u.text == "*"
+            f"{m}:{u.line}" for m, u in uses if u.kind in {"writes", "fills"} and u.text[:1] == "*"
         ]
         for module, use in uses:
             where = f"{module}:{use.line}"
