@@ -36,7 +36,7 @@ from lockstitch.store import Store
 from lockstitch.table import first_of
 from lockstitch.values import frozen, positional, replace
 
-_FORM = 4  # of the records
+_FORM = 5  # of the records
 _OF_PROTO = regex(r"(\w+)_pb2(?:_grpc)?")
 # What packages import without asking for it, most often by far.
 _WELL_KNOWN = frozenset(
@@ -154,11 +154,11 @@ class _Read:
         about = f"{_FORM} {python} {is_main} {text}"
         name = of_bytes(about.encode("utf-8", "surrogatepass")).hex
         contents = self._known.get(name) or read(text, python, is_main=is_main)
-        imports, settings, (folder, sure) = self._used[name] = contents
+        imports, settings, parts = self._used[name] = contents
         return (
             tuple((top, tuple(names), *at, Reach(how)) for top, names, *at, how in imports),
             tuple((setting, line, Reach(how)) for setting, line, how in settings),
-            (folder, sure),
+            tuple((glob, sure) for glob, sure in parts),
         )
 
     def keep(self) -> None:

@@ -4,8 +4,8 @@ An import is needed when the start of the program certainly reaches it: at the t
 and of each module that is imported there, and in functions that are called there. What stands in
 an untaken branch, a function that only a request calls, `try` with a handler for ImportError, or
 `if TYPE_CHECKING` is not. Modules that a framework imports by a name in a string (Django's
-settings, uvicorn.run) or by their place (pages of Dash and Streamlit, pipelines of Kedro) count as
-imported.
+settings, uvicorn.run), by their place (pages of Dash and Streamlit, pipelines of Kedro) or by paths
+that code runs (`st.Page`, `exec`) count as imported.
 """
 
 import ast
@@ -16,6 +16,7 @@ import posixpath
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+from lockstitch import files
 from lockstitch.patterns import regex
 from lockstitch.python.syntax import tree_of
 from lockstitch.values import field, frozen, ordered, positional
@@ -28,7 +29,11 @@ _IMPORTERS = frozenset({"importlib.import_module", "import_module", "__import__"
 _SETTINGS = regex(r"(?:[A-Z]+_)*(?:APPS|MIDDLEWARE|URLCONF|WSGI_APPLICATION|ASGI_APPLICATION)")
 _PARTS = ("apps", "models", "admin", "signals")
 _NAMED = regex(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
-_PAGED = regex(r"streamlit|use_pages|configure_project")
+_PAGED = regex(
+    r"streamlit|use_pages|configure_project|\bPage\(|exec\(|run_path|import_module|from_file_loc"
+)
+# What runs or imports files that the texts of its file name.
+_LOADERS = frozenset({"exec", "run_path", "Page", "spec_from_file_location", "import_module"})
 _HELPER = regex(r"import|optional|suppress|ignore|lazy")
 _LARGEST = 2_000_000  # characters of a module
 _MOST = 5_000  # modules of one program
@@ -88,8 +93,10 @@ class Import:
 
 
 _Statement = tuple[str, tuple[str, ...], int, int, Reach]
-# A module's imports, what its Django settings name, and its folder of pages.
-Contents = tuple[tuple[_Statement, ...], tuple[tuple[str, int, Reach], ...], tuple[str, bool]]
+_Part = tuple[str, bool | None]
+# A module's imports, what its Django settings name, and globs of what it loads by place or path:
+# at its start, perhaps (False), or perhaps where it is the program's first file (None).
+Contents = tuple[tuple[_Statement, ...], tuple[tuple[str, int, Reach], ...], tuple[_Part, ...]]
 
 
 @functools.lru_cache(maxsize=4096)  # each program of a repository walks much the same files
@@ -97,11 +104,11 @@ def read(text: str, python: tuple[int, int], *, is_main: bool) -> Contents:
     """Return what a module imports: nothing where it is no Python."""
     module = tree_of(text)
     if module is None:
-        return (), (), ("", False)
+        return (), (), ()
     return (
         tuple(_Reader(python, is_main=is_main).imports(module)),
         tuple(named(module)) if "django" in text else (),
-        _pages(module) if _PAGED.search(text) else ("", False),
+        tuple(_parts(module)) if _PAGED.search(text) else (),
     )
 
 
@@ -154,6 +161,18 @@ def reaches(tree: Tree, entry: Entry) -> dict[str, Reach]:
     return walk.done
 
 
+def loaded(tree: Tree, path: str, parts: Iterable[_Part] | None = None) -> Iterator[_Part]:
+    """Yield the files that a file loads by their place or path, as `Contents` has their globs."""
+    if parts is None:
+        parts = tree.read(tree.text(path) or "", tree.python, is_main=True)[2]
+    for glob, sure in parts:
+        folders = (posixpath.dirname(path), *[""] * (sure is False))
+        places = {posixpath.normpath(posixpath.join(folder, glob)) for folder in folders}
+        yield from (
+            (name, sure) for name in tree.names if any(files.matches(name, p) for p in places)
+        )
+
+
 class _Walk:
     """One program: the modules that were read, and those that wait."""
 
@@ -192,7 +211,7 @@ class _Walk:
             return
         is_main = path == self._entry.path or posixpath.basename(path) == "__main__.py"
         read = self._tree.read(text, self._tree.python, is_main=is_main)
-        statements, settings, (folder, sure) = read
+        statements, settings, parts = read
         for name, names, level, line, inner in statements:
             for wanted in self._absolute(path, name, names, level):
                 self._resolve(path, line, wanted, reach=min(inner, reach))
@@ -204,11 +223,9 @@ class _Walk:
             is_whole = len(places) == len(app.split(".")) and not places[-1].endswith(f"{last}.py")
             for part in _PARTS if is_whole else ():
                 self._resolve(path, line, f"{app}:{part}", reach=reach)
-        if folder and (sure or path == self._entry.path):
-            below = f"{posixpath.normpath(posixpath.join(posixpath.dirname(path), folder))}/"
-            for page in self._tree.names:
-                if page.startswith(below) and page.endswith(".py"):
-                    self._push(page, reach=reach if sure else _possible(reach))
+        for part, sure in loaded(self._tree, path, parts):
+            if sure is not None or path == self._entry.path:
+                self._push(part, reach=reach if sure else _possible(reach))
 
     def _absolute(self, path: str, name: str, names: Sequence[str], level: int) -> Iterator[str]:
         """Yield the names of an import statement, as `module` or `module:name`."""
@@ -338,26 +355,45 @@ def named(module: ast.Module) -> Iterator[tuple[str, int, Reach]]:
                     yield head if head and is_inner else text, inner.lineno, reach
 
 
-def _pages(module: ast.Module) -> tuple[str, bool]:
-    """Return the folder of pages beside a file, and whether they are imported at its start.
+def _parts(module: ast.Module) -> Iterator[_Part]:
+    """Yield globs of the files beside a file, or from the tree's root, that it loads.
 
-    Dash imports them all, Kedro its whole package, Streamlit the one that somebody opens.
+    Dash imports its pages, Kedro its whole package, Streamlit the page that somebody opens.
     """
-    imports_streamlit = False
-    for node in ast.walk(module):
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            imports_streamlit |= "streamlit" in {
-                getattr(node, "module", None),
-                *(alias.name for alias in node.names),
-            }
+    nodes = [*ast.walk(module)]
+    loaders: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.Import | ast.ImportFrom) and "streamlit" in {
+            getattr(node, "module", None),
+            *(alias.name for alias in node.names),
+        }:
+            yield "pages/**/*.py", None
         if isinstance(node, ast.Call):
+            loaders |= {_dotted(node.func).rpartition(".")[2]} & _LOADERS
             given = {word.arg: getattr(word.value, "value", None) for word in node.keywords}
             if given.get("use_pages") is True:
-                folder = given.get("pages_folder")
-                return folder if isinstance(folder, str) else "pages", True
+                yield f"{given.get('pages_folder') or 'pages'}/**/*.py", True
             if _dotted(node.func).endswith("configure_project"):
-                return ".", True
-    return ("pages" if imports_streamlit else ""), False
+                yield "**/*.py", True
+    for text in map(_path, nodes) if loaders else ():
+        if text.endswith(".py") and ("/" in text or "*" not in text):
+            yield text.lstrip("/"), False
+        elif "import_module" in loaders and "." in text and _NAMED.fullmatch(text):
+            yield f"{text.replace('.', '/')}.py", False
+
+
+def _path(node: ast.AST) -> str:
+    """Return a text or a path that code joins, with `*` for what only a run can tell."""
+    match node:
+        case ast.Constant(value=str(text)):
+            return text
+        case ast.JoinedStr(values=parts):
+            return "".join(_path(part) or "*" for part in parts)
+        case ast.BinOp(left=left, op=ast.Div(), right=right):
+            return f"{_path(left)}/{_path(right) or '*'}"
+        case ast.Call(func=ast.Attribute(attr="join"), args=args):
+            return "/".join(map(_path, args))
+    return ""
 
 
 def _module_paths(base: str) -> tuple[str, str]:

@@ -152,6 +152,23 @@ def test_of_a_name_that_a_run_makes_all_modules_may_be_imported(name: str) -> No
     assert needed(files) == {"importlib": True, "a": False}
 
 
+@pytest.mark.parametrize(
+    ("load", "loaded"),
+    [
+        ("st.Page('parts/one.py')", True),
+        ("exec(open(f'parts/{x}.py').read())", True),
+        ("run_path(str(HERE / 'parts' / f'{x}.py'))", True),
+        ("run_path(os.path.join(HERE, 'web', 'parts', x + '.py', 'web/parts/one.py'))", True),
+        ("import_module({'a': 'parts.one'}[x]).show()", True),
+        ("print('parts/one.py', 'parts.one')", False),
+    ],
+)
+def test_what_code_loads_by_a_path_or_a_name_may_be_imported(load: str, *, loaded: bool) -> None:
+    files = {"web/app.py": load, "web/parts/one.py": "import a", "web/other.py": "import z"}
+    entry = Entry(path="web/app.py", roots=("web",))
+    assert needed(files, entry) == ({"a": False} if loaded else {})
+
+
 def test_pages_are_imported_by_their_place() -> None:
     page = {"web/pages/one.py": "import a", "web/sub/two.py": "import b", "web/x.py": "import z"}
     dash = "import dash\ndash.Dash(__name__, use_pages=True)"

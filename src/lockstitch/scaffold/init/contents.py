@@ -61,6 +61,7 @@ _RUNS = re.compile(r"(?:.*/)?(?:mlflow\.db$|mlruns/)")
 _WORKERS = frozenset({"rq", "arq", "dramatiq"})  # which import what a task names
 _SITES = frozenset({"flask", "dash", "quart"})
 _STORE = "bentoml-store"  # the folder of the project that is BENTOML_HOME
+_STATIC = re.compile(r"(?m)^STATIC_ROOT\s*=[^\n\"']*[\"']([\w/.-]+)[\"']")  # of Django
 _SENTENCE = re.compile(r"[.,:;!?] |(?: [^ ]+){4}")  # words for people, and no name of a folder
 _COMMAND = re.compile(r"(?:python3?|bash|sh|pip|git|cp|mv|rm|docker|java|make|spark-submit) ")
 # An option behind which a folder to write stands.
@@ -80,6 +81,7 @@ class Contents:
     program: Program  # in the folder in which it finds what it opens
     include: list[str] = field(default_factory=list)
     outputs: list[str] = field(default_factory=list)
+    keeps: set[str] = field(default_factory=set)  # README, .gitkeep of folders that it writes
     written: list[str] = field(default_factory=list)  # files, and folders that end in /
     ends: frozenset[str] = frozenset()  # of the names of files that its code and settings have
     env: dict[str, str] = field(default_factory=dict)
@@ -199,8 +201,10 @@ class _Reader:
         result.include = without_parts(
             glob for glob in include if any(files.matches(n, glob) for n in self._all)
         )
-        result.include += self._renamed
+        folders = {*result.outputs}
+        result.keeps = {n for n in self._all - self._set if posixpath.dirname(n) in folders}
         result.outputs = tops(result.outputs)
+        result.include += [*self._renamed, *keeping(result)]
         return result
 
     def _variables(self, modules: set[str]) -> None:
@@ -367,7 +371,13 @@ class _Reader:
     def _take_django(self) -> None:
         prefix = "" if self._program.folder == "." else f"{self._program.folder}/"
         apps = {posixpath.dirname(n) for n in self._found.codes if n.startswith(prefix)}
+        gathers = any("collectstatic" in step.command for step in self._program.before)
         for name in self._names:
+            root = (
+                gathers and name.startswith(prefix) and _STATIC.search(self._repo.text(name) or "")
+            )
+            if root and name in self._found.codes:
+                self._output(posixpath.join(prefix, root[1]), f"{name}: `collectstatic`")
             inside = name.startswith(prefix) and not name.endswith((".sqlite3", ".md", ".lock"))
             part = {*name.split("/")} & {"templates", "static", "locale", "fixtures"}
             if inside and part and any(not a or name.startswith(f"{a}/") for a in apps):
@@ -810,6 +820,11 @@ def without_parts(globs: Iterable[str]) -> list[str]:
     """Return globs, sorted, without those that another one has in it."""
     every = set(globs)
     return sorted(g for g in every if not covered_by(g, every - {g}))
+
+
+def keeping(contents: Contents) -> list[str]:
+    """Return the files that keep folders to write below `outputs`, which have only their tops."""
+    return sorted(n for n in contents.keeps if posixpath.dirname(n) not in contents.outputs)
 
 
 def tops(folders: Sequence[str]) -> list[str]:

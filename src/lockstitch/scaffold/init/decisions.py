@@ -15,7 +15,6 @@ from lockstitch.python.imports import reached
 from lockstitch.python.names import PKG_RESOURCES, of_requirement
 from lockstitch.python.tables import parse_toml, table, texts
 from lockstitch.repository.code.started import SHELL
-from lockstitch.repository.files import Repository
 from lockstitch.resources import load_table
 from lockstitch.scaffold import new
 from lockstitch.scaffold.init import eras, pythons, system, tables
@@ -456,13 +455,6 @@ def _lacked(absent: Mapping[str, tuple[str, str]], known: _Known) -> Iterator[st
         if "\\" in name and ":\\" not in name:
             what = "a path of Windows, one name on Linux: write it with `/`"
         yield f"`{name}` ({where}): {what}"
-
-
-def _notebook_of(name: str, repo: Repository) -> str:
-    """Return a notebook that names a model, which no script writes; an empty text for none."""
-    base = posixpath.basename(name)
-    books = (each for each in repo.every_name if each.endswith(".ipynb"))
-    return next((book for book in books if base in (repo.text(book) or "")), "")
 
 
 def _default_groups(facts: Facts, groups: Iterable[str], *, with_tools: bool) -> Iterator[Table]:

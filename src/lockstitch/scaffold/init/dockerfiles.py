@@ -9,7 +9,7 @@ from lockstitch.python.imports import Entry
 from lockstitch.repository.code.applications import Application, default_of, is_local, says_port
 from lockstitch.scaffold.init.commands import NamedCommand
 from lockstitch.scaffold.init.program import HOST, SERVE, Program, below, module_of
-from lockstitch.scaffold.init.servers import ENV, NEEDED, Servers
+from lockstitch.scaffold.init.servers import WAYS, Servers
 from lockstitch.scaffold.init.starts import Starts
 from lockstitch.values import replace
 
@@ -62,8 +62,8 @@ class Dockerfiles:
         health = hint.health if kind != "streamlit" else ""  # which has its own route alone
         if not health and application and port:
             health = self._servers.health_of(application)
-        health = health or (self._servers.default_health(kind) if port else "")
-        for name, value in ENV.get(kind, {}).items():
+        health = health or (django.health if django else self._servers.default_health(kind))
+        for name, value in WAYS()["env"].get(kind, {}).items():
             env.setdefault(name, value)
         env = self._starts.better_root(begun if by_name else words, env, root)
         trains = any("train" in word for step in (words, *hint.before) for word in step)
@@ -222,7 +222,7 @@ class Dockerfiles:
 
 def _needed(program: str, kind: str) -> dict[str, str]:
     """Return the requirements of a server that a command starts, by distribution."""
-    needs = dict(NEEDED.get(kind, {}))
+    needs = dict(WAYS()["needs"].get(kind, {}))
     if program not in {"python", "uvicorn"}:
         needs.pop("uvicorn", None)
     if program in {"uvicorn", "gunicorn", "hypercorn", "waitress-serve", "daphne", "granian"}:

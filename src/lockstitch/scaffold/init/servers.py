@@ -3,7 +3,7 @@
 import functools
 import posixpath
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from lockstitch.python.commands import entry_of
 from lockstitch.python.imports import reached
@@ -17,68 +17,28 @@ from lockstitch.repository.code.applications import (
     is_local,
 )
 from lockstitch.repository.files import Repository
+from lockstitch.resources import load_table
 from lockstitch.scaffold.init.program import HOST, SERVE, Program, begun_in, module_of
 from lockstitch.scaffold.init.starts import APART, Starts
 from lockstitch.values import replace
 
+WAYS = functools.partial(load_table, __package__, "servers.toml")
 _FIRST = ("main", "app", "api", "server", "serve", "serving", "wsgi", "asgi", "application", "web")
 _PAGES = ("streamlit_app", "app", "main", "home", "dashboard", "ui", "frontend", "index")
-# What the program of a kind needs beside the framework itself: distribution to requirement.
-NEEDED: Mapping[str, Mapping[str, str]] = {
-    "fastapi": {"fastapi": "fastapi>=0.110", "uvicorn": "uvicorn>=0.30"},
-    "starlette": {"starlette": "starlette>=0.36", "uvicorn": "uvicorn>=0.30"},
-    "litestar": {"litestar": "litestar>=2", "uvicorn": "uvicorn>=0.30"},
-    "quart": {"quart": "quart>=0.19", "uvicorn": "uvicorn>=0.30"},
-    "flask": {"flask": "flask>=3"},
-    "streamlit": {"streamlit": "streamlit>=1.30"},
-    "gradio": {"gradio": "gradio>=4"},
-    "dash": {"dash": "dash>=2"},
-    "bentoml": {"bentoml": "bentoml>=1.2"},
-    "litserve": {"litserve": "litserve"},
-    "celery": {"celery": "celery>=5"},
-    "chainlit": {"chainlit": "chainlit>=1"},
-    "panel": {"panel": "panel>=1"},
-    "sanic": {"sanic": "sanic"},
-    "ray": {"ray": "ray[serve]"},
-    "django": {"django": "django"},
-}
-ENV: Mapping[str, Mapping[str, str]] = {
-    # Some versions look for Node with `which`, which no base has.
-    "gradio": {
-        "GRADIO_SERVER_NAME": "0.0.0.0",  # noqa: S104 -- in a container
-        "GRADIO_ANALYTICS_ENABLED": "False",
-        "GRADIO_NODE_PATH": "node",
-    },
-    "dash": {"HOST": "0.0.0.0"},  # noqa: S104 -- in a container
-    # The code of an image does not change, and its watcher goes through all packages.
-    "streamlit": {
-        "STREAMLIT_BROWSER_GATHER_USAGE_STATS": "false",
-        "STREAMLIT_SERVER_FILE_WATCHER_TYPE": "none",
-    },
-    "bentoml": {"BENTOML_HOME": "/tmp/bentoml", "BENTOML_DO_NOT_TRACK": "True"},  # noqa: S108 -- in a container
-    "ray": {"HOME": "/tmp"},  # noqa: S108 -- in a container
-    "chainlit": {"CHAINLIT_APP_ROOT": "/tmp"},  # noqa: S108 -- in a container
-}
-# How an application is started, by the program: `{called}` is a factory's call.
-_COMMANDS = {
-    "bentoml": "bentoml serve {app} --host {host} --port {port}",
-    "celery": "celery -A {app} worker --loglevel info",
-    "chainlit": "chainlit run {file} --host {host} --port {port} --headless",
-    "flask": "flask --app {called} run --host {host} --port {port}",
-    "gunicorn": "gunicorn --bind {host}:{port} {called}",
-    "hypercorn": "hypercorn {called} --bind {host}:{port}",
-    "panel": "panel serve {file} --address {host} --port {port} --allow-websocket-origin *",
-    "ray": "serve run {app}",
-    "sanic": "sanic {app} --host {host} --port {port} --single-process",
-    "streamlit": "streamlit run {file} --server.address {host} --server.port {port}"
-    " --server.headless true",
-    "uvicorn": "uvicorn {app} --host {host} --port {port}",
-    "waitress": "waitress-serve --listen={host}:{port} {app}",
-}
 _FACTORY = {"uvicorn": "--factory", "waitress": "--call"}
 _FLASK_PORT = re.compile(r"(?m)^\s*(?:export\s+)?FLASK_RUN_PORT\s*=\s*[\"']?(\d+)")
 _NEW_HEALTH = "1.19", "2023-02-24"  # the first Streamlit with /_stcore/health, and its day
 _NEW_OPTION = "2.2", "2022-08-02"  # the first Flask with --app
+# Of Django: who may ask, a route by which it is well, and the routes that one includes.
+_OPEN = re.compile(
+    r"ALLOWED_HOSTS\b[^\n\]]*(?:\*|localhost|127\.0\.0\.1)"
+    r"|(?s:DEBUG = True.*ALLOWED_HOSTS = \[\s*\])"
+)
+_HEALTH = re.compile(
+    r"path\(\s*r?[\"']\^?((?:[\w-]+/)*(?:health(?:z|-?check)?|ping|livez|readyz)/?)\$?[\"'],"
+    r"(?!\s*include)"
+)
+_INCLUDED = re.compile(r"path\(\s*r?[\"']\^?([\w/-]*)[\"'],\s*include\(\(?[\"']([\w.]+)")
 SHOWN = frozenset({"streamlit", "gradio", "chainlit", "panel"})  # pages, whatever their names
 _APIS = frozenset({"asgi", "wsgi", "sanic"})
 _MOST_SERVERS = 6  # images of applications that nothing but code tells of
@@ -270,12 +230,12 @@ class Servers:
             text = self._starts.repo.text(".flaskenv") or ""
             port = int(match[1]) if (match := _FLASK_PORT.search(text)) else port
         port = self.above(port, f"{app.path}:{app.line}") if app.by in _APIS else port
-        needs = dict(NEEDED.get(app.kind, {}))
+        needs = dict(WAYS()["needs"].get(app.kind, {}))
         command, env = self._command(app, port, needs)
         if app.by == "streamlit":
             port = _configured(self._starts.repo) or port
             command = [w if w != str(app.port or default) else str(port) for w in command]
-        env |= ENV.get(app.kind, {})
+        env |= WAYS()["env"].get(app.kind, {})
         if app.kind == "gradio":
             env["GRADIO_SERVER_PORT"] = str(port)
         line = f"{app.path}:{app.line}"
@@ -324,7 +284,7 @@ class Servers:
                 way = "file"  # it serves itself, to everybody
             if way == "gunicorn":
                 needs.setdefault("gunicorn", "gunicorn")
-        template = _COMMANDS.get(way, "").split()
+        template = WAYS()["commands"].get(way, "").split()
         if not template:
             return self._starts.script_command(app.path)
 
@@ -362,7 +322,7 @@ class Servers:
             settings = match[1] if match else ""
             folder = posixpath.dirname(name)
             package = settings.partition(".")[0]
-            needs = dict(NEEDED["django"])
+            needs = dict(WAYS()["needs"]["django"])
             manage = ["python", name]
             if name.endswith("wsgi.py"):  # without manage.py
                 folder = posixpath.dirname(folder)
@@ -378,14 +338,6 @@ class Servers:
             else:
                 words = [*manage, "runserver", f"{HOST}:8000", "--noreload"]
             reason = f"{name}:1: Django's settings are `{settings}`"
-            migrate = Program(
-                image=SERVE,
-                kind="script",
-                path=name,
-                command=(*manage, "migrate", "--noinput"),
-                reason=f"{name}:1: makes the tables of the database, which is not here",
-                env=env,
-            )
             place = posixpath.join(folder, settings.replace(".", "/"))
             texts = [
                 self._starts.repo.text(n) or "" for n in self._starts.codes if n.startswith(place)
@@ -394,6 +346,22 @@ class Servers:
                 n.endswith((".sqlite3", ".db")) for n in self._starts.repo.every_name
             )
             makes = not has_database and any("db.backends.sqlite3" in text for text in texts)
+            gathers = any("whitenoise" in text and "STATIC_ROOT" in text for text in texts)
+            before = tuple(
+                Program(
+                    image=SERVE,
+                    kind="script",
+                    path=name,
+                    command=(*manage, task, "--noinput"),
+                    reason=f"{name}:1: makes {what}, which is not here",
+                    env=env,
+                )
+                for task, what, is_needed in (
+                    ("migrate", "the tables of the database", makes),
+                    ("collectstatic", "the folder of static files", gathers),
+                )
+                if is_needed
+            )
             yield Program(
                 image=SERVE,
                 kind="django",
@@ -404,9 +372,25 @@ class Servers:
                 port=8000,
                 needs=needs,
                 folder=folder or ".",
-                before=(migrate,) if makes else (),
+                before=before,
+                health=self._health_of_routes(folder) if any(map(_OPEN.search, texts)) else "",
             )
             return
+
+    def _health_of_routes(self, folder: str) -> str:
+        """Return the route of a Django project by which it is well, an empty text for none."""
+        texts = {
+            f".{module_of(name)}": self._starts.repo.text(name) or ""
+            for name in self._starts.codes
+            if name.startswith(f"{folder}/" if folder else "")
+        }
+        at = {m[2]: m[1] for text in texts.values() for m in _INCLUDED.finditer(text)}
+        routes = [
+            f"/{next((at[m] for m in at if module.endswith(f'.{m}')), '')}{match[1]}"
+            for module, text in texts.items()
+            for match in _HEALTH.finditer(text)
+        ]
+        return min(routes, key=len, default="")
 
     def _page_of(self, path: str) -> str:
         """Return the script whose parts show a page: a file, or what imports it."""

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 
 from lockstitch.python.commands import entry_of
-from lockstitch.python.imports import Reach, Tree, follow, standard_library
+from lockstitch.python.imports import Reach, Tree, follow, loaded, standard_library
 from lockstitch.python.names import known_modules, modules_named
 from lockstitch.python.tables import table
 from lockstitch.repository.code.applications import Code
@@ -241,14 +241,17 @@ class Starts:
         return any(self.may_run(other, self.codes[other]) for other in self.importers(path))
 
     def importers(self, path: str) -> Iterator[str]:
-        """Yield the files of the repository that import a file."""
+        """Yield the files of the repository that import a file, or load it by its path."""
         tail = f".{module_of(path).rpartition('.')[2]}."
         for other, code in self.codes.items():
-            if other != path and any(
-                tail in f".{whole}."
-                and (whole.startswith(".") or whole.partition(".")[0] in self.own)
-                for whole in code.names.values()
-            ):
+            if (
+                other != path
+                and any(
+                    tail in f".{whole}."
+                    and (whole.startswith(".") or whole.partition(".")[0] in self.own)
+                    for whole in code.names.values()
+                )
+            ) or (other != path and (path, False) in loaded(self.tree, other)):
                 yield other
 
     def may_run(self, path: str, code: Code) -> bool:

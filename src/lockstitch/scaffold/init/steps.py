@@ -5,7 +5,14 @@ import re
 from collections.abc import Iterator, Sequence
 
 from lockstitch import files
-from lockstitch.scaffold.init.contents import Contents, contents_of, is_model, tops, without_parts
+from lockstitch.scaffold.init.contents import (
+    Contents,
+    contents_of,
+    is_model,
+    keeping,
+    tops,
+    without_parts,
+)
 from lockstitch.scaffold.init.facts import Facts
 from lockstitch.scaffold.init.program import Program
 from lockstitch.scaffold.init.programs import Found
@@ -272,6 +279,7 @@ def _joined(contents: Contents, chain: Sequence[Contents]) -> Contents:
         ),
         include=without_parts(glob for job in every for glob in job.include),
         outputs=tops([folder for job in every for folder in job.outputs]),
+        keeps=set().union(*(job.keeps for job in every)),
         env={name: value for job in reversed(every) for name, value in job.env.items()},
         written=[path for job in every for path in job.written],
         ends=frozenset().union(*(job.ends for job in every)),
@@ -285,6 +293,7 @@ def _joined(contents: Contents, chain: Sequence[Contents]) -> Contents:
             if not any(_makes(step, name) for step in chain)
         },
     )
+    joined.include = without_parts([*joined.include, *keeping(joined)])
     names = ", ".join(f"`{' '.join(contents.program.command)}`" for contents in chain)
     joined.notes.append(f"image `{contents.program.image}` first runs {names}: `before`")
     return joined

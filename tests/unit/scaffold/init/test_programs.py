@@ -763,6 +763,37 @@ def test_a_notebook_is_run_where_there_is_no_other_program(tmp_path: Path) -> No
     assert "programs without an image: `nb/01 look.ipynb`" in made.notes
 
 
+def test_a_folder_to_write_that_a_readme_keeps_is_there_below_an_output(tmp_path: Path) -> None:
+    train = "import joblib\njoblib.dump({}, 'models/trained/m.pkl')\nopen('models/n', 'w')\n"
+    images, _ = planned(tmp_path, {"train.py": train, "models/trained/README.md": "models"})
+    assert images["train"]["outputs"] == ["models"]
+    assert "models/trained/README.md" in images["train"]["include"]
+
+
+@pytest.mark.parametrize(
+    ("hosts", "health"), [('["*"]', "/api/health/"), ('["example.com"]', None), ("[]", None)]
+)
+def test_django_is_well_by_a_route_that_everybody_may_ask(
+    tmp_path: Path, hosts: str, health: str | None
+) -> None:
+    texts = dict(gauntlet.read(gauntlet.SHAPES / "django-gathers-static.shape").files)
+    name = "site1/settings.py"
+    texts[name] = texts[name].replace('["*"]', hosts)
+    images, _ = planned(tmp_path, texts)
+    assert images["serve"].get("health") == health
+    assert images["serve"]["outputs"] == ["staticfiles"]
+
+
+def test_a_model_is_of_the_training_and_not_of_what_prepares_its_folder(tmp_path: Path) -> None:
+    text = '[project]\nname = "p"\nversion = "1"\n[tool.lockstitch]\npython = "3.11"\n'
+    for name in ("clean", "train"):
+        text += f'[tool.lockstitch.images.{name}]\noutputs = ["data"]\ncommand = ["python", "a"]\n'
+    write_files(tmp_path, {"pyproject.toml": f"{text}[tool.lockstitch.images.serve]\nport = 1\n"})
+    project = load(tmp_path)
+    (serve,) = [image for image in project.images if image.port]
+    assert how_to_get(project, serve, "data/model.pkl") == "lockstitch run train"
+
+
 def test_templates_that_only_windows_finds_are_named(tmp_path: Path) -> None:
     app = (
         "from flask import Flask, render_template\napp = Flask(__name__)\n"
