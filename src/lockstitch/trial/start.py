@@ -120,7 +120,8 @@ def start(trial: Trial) -> Verdict:
     writes = folders_written(written, lambda path: (trial.root.path / path.lstrip("/")).is_dir())
     if not writes:
         return verdict
-    told = tuple(lack for lack in verdict.lacks if lack.kind != "folder")
+    lacked = () if again.is_good else verdict.lacks
+    told = tuple(lack for lack in lacked if lack.kind != "folder")
     return replace(verdict, outcome="failed", lacks=told, writes=tuple(writes))
 
 

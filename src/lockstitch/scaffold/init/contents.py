@@ -50,7 +50,7 @@ _WRITTEN = re.compile(
     r"(?:dir|path|folder)[\w-]*[\"']?[ \t]*[:=][ \t]*[\"']?([\w./-]*[a-z][\w./-]*)[\"']?,?[ \t]*$"
 )
 # Where Hydra keeps its runs: `dir: results/${now:%Y}`.
-_RUN_FOLDER = re.compile(r"(?m)^[ \t]+dir[ \t]*:[ \t]*[\"']?([\w-]+)(?:/.*)?$")
+_RUN_FOLDER = re.compile(r"(?m)^[ \t]+dir[ \t]*:[ \t]*[\"']?(?:\./)?([\w-]+)(?:/.*)?$")
 _MADE = re.compile(r"_version(?:__)?\.py$|_pb2(?:_grpc)?\.py$")  # by a build
 _TO_FOLDER = re.compile(r"set_tracking_uri\((?!\s*f?[\"'](?:https?|sqlite|postgresql|mysql):)")
 # An option that names what a program reads.

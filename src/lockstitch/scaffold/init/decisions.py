@@ -564,7 +564,8 @@ def _image(facts: Facts, found: Found, contents: Contents) -> tuple[dict[str, An
     listed = read_requirements(facts.folder, "requirements.txt") if lacked else None
     beside = {of_requirement(line): line for line in (listed.lines if listed else ())}
     there = there.union(*known.values())
-    lines += [line for n, line in beside.items() if n not in there and {*lacked} & beside.keys()]
+    more = [line for n, line in beside.items() if n not in there and {*lacked} & beside.keys()]
+    lines += [re.split("[<>=~!;]", line)[0].strip() if facts.day else line for line in more]
     lines += [name for name in lacked if name not in beside]
     named += [program.image] if lines else []
     values: dict[str, Any] = {"groups": sorted(set(named))} if named else {}
