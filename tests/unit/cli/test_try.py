@@ -59,6 +59,23 @@ def test_the_remedy_is_of_this_project(
     assert capsys.readouterr().err == f"{kind} `{name}` is missing: {told}\n"
 
 
+def test_a_server_finds_the_class_of_the_script_that_wrote_its_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = projects.write(tmp_path / "tiny")
+    projects.write_files(root, {"ml/fit.py": "class Vote: ...\n"})
+    project = load(root)
+    words = ("uvicorn", "api:app", "--port", "80")
+    spec = dataclasses.replace(project.image("serve"), command=words, port=80)
+    lack = Lack(kind="class", name="Vote")
+    show(project, spec, Verdict(outcome="failed", seconds=1.0, code=1, lacks=(lack,)))
+    run = "import runpy; runpy.run_module('uvicorn', run_name='__main__')"
+    assert (
+        f'command = ["python", "-c", "from ml.fit import Vote; {run}", "api:app", "--port", "80"] '
+        'and "ml/fit.py" in `include`' in capsys.readouterr().err
+    )
+
+
 def test_an_absolute_place_is_not_joined_to_the_folder_that_a_program_starts_in(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -40,7 +40,7 @@ from lockstitch.repository.code.variables import examples
 from lockstitch.repository.files import open_repository
 from lockstitch.trial import rootfs
 from lockstitch.trial.start import Answered, Trial, Verdict, start
-from lockstitch.trial.verdict import Lack, plain
+from lockstitch.trial.verdict import Lack, gives_up, plain
 
 SECONDS = 60.0
 REST = "words to add to the command"  # what stands after `--`
@@ -188,7 +188,7 @@ def refusal(project: Project, spec: ImageSpec, verdict: Verdict) -> LockstitchEr
     why = f": `{printable(last, _WIDE)}`" if last else ""
     remedies = [remedy for _, remedy in _remedies(project, spec, verdict)]
     remedies += _mended(spec, verdict)
-    if verdict.gave_up:
+    if verdict.gave_up or (not remedies and gives_up(last)):
         table = f"[tool.lockstitch.images.{spec.name}]"
         jobs = [i.name for i in project.images if i.name != spec.name and i.outputs and not i.port]
         first = (
@@ -217,7 +217,8 @@ def _remedy(project: Project, spec: ImageSpec, lack: Lack) -> str:
     if lack.kind == "module":
         return _remedy_of_module(project, spec, lack)
     if lack.kind != "file":
-        return lack.line(spec.name)
+        own = _with_class(project, spec, lack.name) if lack.kind == "class" else ""
+        return own or lack.line(spec.name)
     if of_windows := _of_windows(project, lack.name):
         return of_windows
     if lack.name.startswith("/") and not lack.name.startswith("/app/"):
@@ -234,6 +235,20 @@ def _remedy(project: Project, spec: ImageSpec, lack: Lack) -> str:
     alike = files.nearest(path, [file.name for file in files.walk(project.root)])
     rest = f", it has `{alike}`" if alike else f": put it there, with {include}"
     return f"the project has no such file{rest}"
+
+
+def _with_class(project: Project, spec: ImageSpec, name: str) -> str:
+    """Return the settings of a server that finds a class in `__main__`, "" for what is none."""
+    defines = re.compile(rf"(?m)^(?:class|def) {name}\b")
+    for file in files.walk(project.root) if spec.port and spec.command[0] != "python" else ():
+        text = file.path.read_text(errors="replace") if file.name.endswith(".py") else ""
+        if defines.search(text) and ".load(" not in text:  # what loads the model comes too late
+            module = file.name.removesuffix(".py").replace("/", ".")
+            run = f"import runpy; runpy.run_module('{spec.command[0]}', run_name='__main__')"
+            words = ["python", "-c", f"from {module} import {name}; {run}", *spec.command[1:]]
+            given = f'command = {json.dumps(words)} and "{file.name}" in `include`'
+            return f"{given} of [tool.lockstitch.images.{spec.name}]"
+    return ""
 
 
 def _of_windows(project: Project, name: str) -> str:

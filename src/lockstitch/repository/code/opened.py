@@ -659,7 +659,7 @@ class _Reader:
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 text = node.value.removeprefix("./")
                 is_path = bool(_PATHLIKE.fullmatch(text) or SQLITE.fullmatch(text))
-                is_path = is_path and not _MEDIA.fullmatch(text)
+                is_path = is_path and not (_MEDIA.fullmatch(text) or _TELLS.match(text))
                 if id(node) not in self._documented and is_path:
                     yield from self._use(text, node.lineno, "names")
             elif isinstance(node, ast.BinOp | ast.Call | ast.JoinedStr):

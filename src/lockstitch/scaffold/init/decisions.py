@@ -559,14 +559,14 @@ def _image(facts: Facts, found: Found, contents: Contents) -> tuple[dict[str, An
         others = sorted(g for g, names in known.items() if name in names and g != "dev")
         named += others[:1]
         lines += [] if others else [re.split("[<>=]", line)[0] if facts.day else line]
-    lacked = [name for name in lacking(facts, found, program, named) if name not in program.needs]
     # A list that has what [project] lacks is the one that is installed.
-    listed = read_requirements(facts.folder, "requirements.txt") if lacked else None
+    listed = read_requirements(facts.folder, "requirements.txt")
     beside = {of_requirement(line): line for line in (listed.lines if listed else ())}
+    lacked = {*lacking(facts, found, program, named, beside)} - program.needs.keys()
     there = there.union(*known.values())
-    more = [line for n, line in beside.items() if n not in there and {*lacked} & beside.keys()]
+    more = [line for n, line in beside.items() if n not in there and lacked & beside.keys()]
     lines += [re.split("[<>=~!;]", line)[0].strip() if facts.day else line for line in more]
-    lines += [name for name in lacked if name not in beside]
+    lines += sorted(lacked - beside.keys())
     named += [program.image] if lines else []
     values: dict[str, Any] = {"groups": sorted(set(named))} if named else {}
     values |= {"include": contents.include} if contents.include else {}

@@ -2,13 +2,13 @@
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from lockstitch import files
 from lockstitch.python.commands import entry_of
 from lockstitch.python.imports import Entry, Import, Reach, follow, reached
 from lockstitch.python.locks import uv
-from lockstitch.python.names import distribution_of, modules_named, of_requirement
+from lockstitch.python.names import distribution_of, modules_named, normal, of_requirement
 from lockstitch.python.size import shown
 from lockstitch.repository.code import scripts
 from lockstitch.resources import load_table
@@ -122,8 +122,13 @@ def of_program(facts: Facts, known: Found, program: Program) -> list[str]:
     return named
 
 
-def lacking(facts: Facts, known: Found, program: Program, groups: Sequence[str]) -> list[str]:
-    """Return the names of what an image's code surely imports and no list of it brings."""
+def lacking(
+    facts: Facts, known: Found, program: Program, groups: Sequence[str], spare: Collection[str]
+) -> list[str]:
+    """Return the names of what an image's code surely imports and no list of it brings.
+
+    Of modules that no table knows, those of `spare` count.
+    """
     every = tables.groups(facts)
     there = tables.declared(facts).union(*(every[group] for group in groups))
     there |= _reached_from(_locked(facts), [*there])
@@ -132,7 +137,7 @@ def lacking(facts: Facts, known: Found, program: Program, groups: Sequence[str])
     modules = {module for name in there for module in modules_named(name)}
     leads = [lead for step in (program, *program.before) for lead in _leads(known, step)]
     lacked = {
-        known_distribution(lead.module)
+        known_distribution(lead.module) or (top if (top := normal(lead.top)) in spare else "")
         for lead in leads
         if lead.reach is Reach.CERTAIN
         and lead.top not in modules

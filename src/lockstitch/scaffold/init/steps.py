@@ -8,6 +8,7 @@ from lockstitch import files
 from lockstitch.scaffold.init.contents import (
     Contents,
     contents_of,
+    covered,
     is_model,
     keeping,
     tops,
@@ -98,7 +99,14 @@ def _feeders(
 
 
 def _await(known: Found, server: Contents, jobs: Sequence[Contents]) -> None:
-    """Include what a server reads and another image writes once it is run."""
+    """Include what a server reads and another image writes once it is run.
+
+    That is also so for a model in a folder that the server has, and that has none yet.
+    """
+    if not any(is_model(n) and covered(n, server.include) for n in known.repo.every_name):
+        written = (path for job in jobs for path in job.written if is_model(path))
+        inside = [path for path in written if "*" not in path and covered(path, server.include)]
+        server.absent |= dict.fromkeys(inside, server.program.reason.partition(": ")[0])
     for name in [*server.absent]:
         writer = next((job for job in jobs if _writes(job, name)), None)
         if writer is None or not _is_ready(known, writer):

@@ -969,12 +969,25 @@ def test_what_is_rarely_said_in_full(
     assert images[image].get(key) == value
 
 
+def test_a_folder_without_a_model_waits_for_the_training(tmp_path: Path) -> None:
+    texts = {
+        "api.py": "import os, fastapi\napp = fastapi.FastAPI()\nprint(os.listdir('models'))\n",
+        "train.py": "import joblib\njoblib.dump(1, 'models/fit.pkl')\n"
+        "print('Model saved to models/fit.pkl')\n",
+        "models/told.json": "1\n",
+    }
+    images, notes = planned(tmp_path, texts)
+    assert images["serve"]["include"] == ["api.py", "models/**"]
+    assert images["train"]["outputs"] == ["models"]
+    assert any("includes `models/fit.pkl`, which image `train` writes" in note for note in notes)
+
+
 def test_a_list_beside_a_project_that_lacks_some_of_it_is_taken_whole(tmp_path: Path) -> None:
-    listed = "numpy\npandas==2.2.3\nkedro-datasets\n"
-    train = "import pandas\nprint(pandas)\n"
+    listed = "numpy\nodd-frames==2.2.3\nkedro-datasets\n"  # which no table knows
+    train = "import odd_frames\nprint(odd_frames)\n"
     texts = {"pyproject.toml": LACKS, "requirements.txt": listed, "train.py": train}
     _, notes = planned(tmp_path, texts)
-    names = "`pandas==2.2.3` and `kedro-datasets`"
+    names = "`odd-frames==2.2.3` and `kedro-datasets`"
     assert f"image `train`: {names} added, which its program needs" in notes
 
 
