@@ -693,13 +693,13 @@ def _bound(inputs: Inputs, place: _Place) -> None:
         asked[name] = asked[name] & parsed.specifier if name in asked else parsed.specifier
     for line, why in eras.bounds(place.folder, place.names, asked):
         wanted = Requirement(line)
+        pinned = any(clause.operator == "==" for clause in wanted.specifier)
         is_listed = False
-        for listed in lists:
+        for listed in (*lists, *([inputs.constraints] if pinned else [])):
             for at, text in enumerate(listed):
                 there = Requirement(text)
                 if normal(there.name) != normal(wanted.name) or there.url:
                     continue
-                pinned = any(clause.operator == "==" for clause in wanted.specifier)
                 there.specifier = wanted.specifier if pinned else there.specifier & wanted.specifier
                 listed[at] = str(there)
                 is_listed = True

@@ -1,6 +1,7 @@
 """A program of a repository, as an image starts it."""
 
 import posixpath
+import re
 from collections.abc import Mapping, Sequence
 
 from lockstitch.python.commands import entry_of
@@ -52,6 +53,9 @@ def moved(program: Program, workdir: str) -> Program:
         if word == program.path or (at and word.startswith(f"{workdir}/")):
             words[at] = below(word, workdir)
     by_module = program.path not in program.command
+    inner, dotted = module_of(below(program.path, workdir)), module_of(program.path)
+    if by_module and inner.partition(".")[0] == dotted.partition(".")[0]:  # which it would hide
+        words = [re.sub(rf"^{re.escape(dotted)}(?=:|$)", inner, word) for word in words]
     if "--app-dir" in words:
         at = words.index("--app-dir")
         folder = below(words[at + 1], workdir)

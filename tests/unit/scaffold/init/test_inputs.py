@@ -730,3 +730,9 @@ def test_what_setuptools_does_not_build_is_moved_to_what_it_builds(tmp_path: Pat
         assert found.dependencies == [f"{name}==1.1.1"]
         told = "`markupsafe` below 1.1 is not built by the setuptools of today"
         assert f"`markupsafe==1.1.1`: {told}" in found.notes
+    lock = {"_meta": {"sources": []}, "default": {"markupsafe": {"version": "==1.0"}}}
+    (tmp_path / "requirements.txt").unlink()
+    (tmp_path / "Pipfile").write_text('[packages]\nflask = "*"\n')
+    (tmp_path / "Pipfile.lock").write_text(json.dumps(lock))
+    found = read_inputs(Folder(tmp_path), {}, SetupMetadata(), converts=False)
+    assert [c for c in found.constraints if "markupsafe" in c] == ["markupsafe==1.1.1"]

@@ -1290,6 +1290,16 @@ def test_folders_that_a_dockerfile_makes_are_written(tmp_path: Path) -> None:
     assert images["serve"]["outputs"] == ["data", "db", "store"]
 
 
+def test_a_module_is_named_by_its_file_where_its_folder_would_be_hidden_by_it(
+    tmp_path: Path,
+) -> None:
+    """In the folder `app`, Python finds `app.py` and not the folder."""
+    text = "from flask import Flask\nopen('model.pkl')\napp = Flask(__name__)\n"
+    images, _ = planned(tmp_path, {"app/app.py": text, "app/model.pkl": "m"})
+    assert images["serve"]["command"][:3] == ["flask", "--app", "app:app"]
+    assert images["serve"]["workdir"] == "app"
+
+
 def test_flask_is_not_started_in_the_folder_of_its_package(tmp_path: Path) -> None:
     files = {
         "web/__init__.py": (
