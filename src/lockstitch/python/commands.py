@@ -21,14 +21,7 @@ _SERVERS = {
     "rq": "",
 }
 # Programs that run a file as their last own word.
-_RUNNERS = {
-    "streamlit",
-    "gradio",
-    "fastapi",
-    "chainlit",
-    "torchrun",
-    "accelerate",
-    "panel",
+_RUNNERS = {"streamlit", "gradio", "fastapi", "chainlit", "torchrun", "accelerate", "panel"} | {
     "mpirun",
     "ipython",
 }

@@ -28,6 +28,10 @@ WINDOWS = "a path of a machine with Windows, which is nowhere else"
             *("module", "models.data"),
             "the project has no `models/data.py`; git check-ignore -v models/data.py",
         ),
+        (
+            *("service", "localhost:8000"),
+            "lockstitch run serve, and beside it lockstitch try page",
+        ),
         (*("module", "models"), 'env = {PYTHONPATH = "/app"} in [tool.lockstitch.images.serve]'),
         (
             *("module", "forms"),
@@ -53,9 +57,10 @@ def test_the_remedy_is_of_this_project(
     project = load(root)
     lack = Lack(kind=kind, name=name)
     verdict = Verdict(outcome="failed", seconds=1.0, code=1, lacks=(lack,))
-    assert (
-        show(project, project.image("serve"), verdict) == "serve: failed: ended with 1 after 1.0 s"
-    )
+    page = dataclasses.replace(project.image("serve"), name="page", port=8501)
+    spec = page if kind == "service" else project.image("serve")
+    shown = show(dataclasses.replace(project, images=(*project.images, page)), spec, verdict)
+    assert shown == f"{spec.name}: failed: ended with 1 after 1.0 s"
     assert capsys.readouterr().err == f"{kind} `{name}` is missing: {told}\n"
 
 

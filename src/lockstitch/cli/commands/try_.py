@@ -216,6 +216,10 @@ def _remedy(project: Project, spec: ImageSpec, lack: Lack) -> str:
     """Return the remedy for what an image lacks; a file must be in the project to be included."""
     if lack.kind == "module":
         return _remedy_of_module(project, spec, lack)
+    host, _, port = lack.name.partition(":")
+    others = (i.name for i in project.images if str(i.port) == port and i.name != spec.name)
+    if host in {"localhost", "127.0.0.1"} and (other := next(others, "")):
+        return f"lockstitch run {other}, and beside it lockstitch try {spec.name}"
     if lack.kind != "file":
         own = _with_class(project, spec, lack.name) if lack.kind == "class" else ""
         return own or lack.line(spec.name)

@@ -51,17 +51,8 @@ _WITH_VALUE = frozenset(  # options of runners
     | {"--env-file", "--project", "--directory", "--package", "--only-group"}
 )
 _STARTERS = frozenset(
-    {
-        "python",
-        "alembic",
-        "uvicorn",
-        "gunicorn",
-        "hypercorn",
-        "flask",
-        "fastapi",
-        "streamlit",
-        "celery",
-    }
+    {"python", "alembic", "uvicorn", "gunicorn", "hypercorn", "flask", "fastapi"}
+    | {"streamlit", "celery"}
     | {"bentoml", "chainlit", "panel", "sanic", "litestar", "daphne", "granian", "serve"}
     | {"waitress-serve", "torchrun", "accelerate", "dash", "rq", "arq", "dramatiq", "mlflow"}
     | {"papermill", "jupyter"}
@@ -74,16 +65,8 @@ _SECRET = re.compile(r"(?i)key|secret|token|password|passwd|credential")
 _COMPOSE = re.compile(r"(?:docker-)?compose\.ya?ml")  # what `docker compose up` reads
 _LOGIN = re.compile(r"://[^/@]*@")
 _UNWANTED = {"requirements", "pyproject", "poetry", "uv", "pipfile", "environment", "setup"}
-_GENERIC = {
-    "",
-    "docker",
-    "dockerfiles",
-    ".",
-    "build",
-    "deploy",
-    "deployment",
-    "containers",
-    "images",
+_GENERIC = {"", "docker", "dockerfiles", ".", "build", "deploy", "deployment", "containers"} | {
+    "images"
 }
 
 

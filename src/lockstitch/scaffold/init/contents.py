@@ -62,6 +62,7 @@ _WORKERS = frozenset({"rq", "arq", "dramatiq"})  # which import what a task name
 _SITES = frozenset({"flask", "dash", "quart"})
 _STORE = "bentoml-store"  # the folder of the project that is BENTOML_HOME
 _STATIC = re.compile(r"(?m)^STATIC_ROOT\s*=[^\n\"']*[\"']([\w/.-]+)[\"']")  # of Django
+_HERE = re.compile(r"https?://(?:localhost|127\.0\.0\.1|0\.0\.0\.0):(\d+)")
 _SENTENCE = re.compile(r"[.,:;!?] |(?: [^ ]+){4}")  # words for people, and no name of a folder
 _COMMAND = re.compile(r"(?:python3?|bash|sh|pip|git|cp|mv|rm|docker|java|make|spark-submit) ")
 # An option behind which a folder to write stands.
@@ -81,6 +82,7 @@ class Contents:
     program: Program  # in the folder in which it finds what it opens
     include: list[str] = field(default_factory=list)
     outputs: list[str] = field(default_factory=list)
+    asked: dict[int, tuple[str, str]] = field(default_factory=dict)  # on its own machine, by port
     keeps: set[str] = field(default_factory=set)  # README, .gitkeep of folders that it writes
     written: list[str] = field(default_factory=list)  # files, and folders that end in /
     ends: frozenset[str] = frozenset()  # of the names of files that its code and settings have
@@ -247,6 +249,9 @@ class _Reader:
             for node in ast.walk(self._code(module).tree):
                 if isinstance(node, ast.Constant) and isinstance(node.value, str):
                     yield posixpath.basename(node.value)
+                    for match in _HERE.finditer(node.value):
+                        where = f"{module}:{node.lineno}"
+                        self._contents.asked.setdefault(int(match[1]), (match[0], where))
         for name in self._wanted:
             if name.endswith(_SETTINGS) and (text := self._repo.text(name)):
                 yield from (posixpath.basename(word) for _, word in values_of(text))

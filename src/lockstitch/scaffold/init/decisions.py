@@ -397,6 +397,13 @@ def _images(
             yield _wanting(program.image, contents.variables, listed.examples)
         left_out |= dict.fromkeys(contents.left_out)
         yield from contents.notes
+        yield from (
+            f"`{where}`: image `{program.image}` asks `{url}` of image `{other.image}`: on one "
+            f"machine lockstitch run {other.image} beside it, else http://{other.image}:{port}"
+            for other in known.programs
+            for port, (url, where) in contents.asked.items()
+            if port == other.port and program.image != other.image
+        )
         if program.asks:
             yield _asking(program)
         for name, where in contents.absent.items():

@@ -39,16 +39,7 @@ _ENVIRONMENT = re.compile(
     r"(?:[\w.-]*[_.-])?(?:environment|conda|env)(?:[_.-][\w.-]*)?\.ya?ml", re.IGNORECASE
 )
 _WORDS = re.compile(r"[a-z0-9]+")
-_NO_WORDS = {
-    "requirements",
-    "requirement",
-    "reqs",
-    "req",
-    "txt",
-    "text",
-    "in",
-    "pip",
-    "python",
+_NO_WORDS = {"requirements", "requirement", "reqs", "req", "txt", "text", "in", "pip", "python"} | {
     "py",
     "src",
 }

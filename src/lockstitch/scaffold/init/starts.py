@@ -18,18 +18,8 @@ from lockstitch.scaffold.init.facts import Facts
 from lockstitch.scaffold.init.program import module_of
 
 APART = frozenset(
-    {
-        ".ipynb_checkpoints",
-        "test",
-        "tests",
-        "testing",
-        "docs",
-        "doc",
-        "examples",
-        "example",
-        "notebooks",
-        "notebook",
-    }
+    {".ipynb_checkpoints", "test", "tests", "testing", "docs", "doc", "examples"}
+    | {"example", "notebooks", "notebook"}
     | {"node_modules", "site-packages", "venv", ".venv", "env", "benchmarks", "third_party"}
     | {"vendor", "build", "dist", ".github", "migrations", "fixtures", "alembic", "ci"}
     | {"archive", "archived", "legacy", "deprecated", "old", "backup"}

@@ -784,6 +784,18 @@ def test_django_is_well_by_a_route_that_everybody_may_ask(
     assert images["serve"]["outputs"] == ["staticfiles"]
 
 
+def test_an_address_of_another_image_on_its_own_machine_is_named(tmp_path: Path) -> None:
+    api = "from fastapi import FastAPI\napp = FastAPI()\n"
+    page = "import streamlit as st\nAPI = 'http://127.0.0.1:{}/predict'\nst.write(API)\n"
+    texts = {"api/main.py": api, "web/app.py": page.format(8000)}
+    told = (
+        "asks `http://127.0.0.1:8000` of image `serve`: on one machine lockstitch run serve beside"
+    )
+    assert any(told in note for note in planned(tmp_path / "a", texts)[1])
+    texts["web/app.py"] = page.format(8501)
+    assert not any("asks" in note for note in planned(tmp_path / "b", texts)[1])
+
+
 def test_a_model_is_of_the_training_and_not_of_what_prepares_its_folder(tmp_path: Path) -> None:
     text = '[project]\nname = "p"\nversion = "1"\n[tool.lockstitch]\npython = "3.11"\n'
     for name in ("clean", "train"):
