@@ -123,7 +123,8 @@ class Member:
             message = f"`{self.name}` in `{self.wheel.filename}` declares {self.size} bytes, "
             message += f"CRC {self.crc:08x}, and holds {what}"
             raise self.wheel.refused(message)
-        if hasher and _urlsafe(hasher.digest()) != wanted.rstrip("="):
+        # Some tools write hexadecimal digests, which installers do not compare.
+        if hasher and wanted.rstrip("=") not in {_urlsafe(hasher.digest()), hasher.hexdigest()}:
             message = f"`{self.name}` in `{self.wheel.filename}` is not what its RECORD says: "
             message += f"{algorithm}={_urlsafe(hasher.digest())}, not {self.recorded:.120}"
             refused = self.wheel.refused(message)

@@ -223,7 +223,7 @@ def verified(root, listed):
             wrong.append("missing " + path)
             continue
         actual = base64.urlsafe_b64encode(hasher.digest()).rstrip(b"=").decode()
-        if actual != value.rstrip("="):
+        if value.rstrip("=") not in {actual, hasher.hexdigest()}:
             wrong.append("changed " + path)
     return wrong
 

@@ -51,7 +51,7 @@ _ADDED = re.compile(
     r"|goodbye|you (?:must|need|should|have)|expected|train|download|usage)"
 )
 _NAMED = re.compile(
-    r"(?:^|(?<=[\s'\"`(:=]))(?:\./|/app/)?[\w@+-][\w@.+/-]*\.[A-Za-z]\w{0,9}\b(?! first)"
+    r"(?:^|(?<=[\s'\"`(:=]))(?:\./|/app/)?[\w@+-][\w@.+/-]*\.[A-Za-z]\w{0,9}\b(?! first|\.\w)"
 )
 _PLACED = re.compile(r"/app/[^\n'\"`:]+\.[A-Za-z]\w{0,9}\b")  # its name may have spaces
 _FILE_TOLD = re.compile(r"FileNotFoundError: [^'\n]* `?(/app/[\w./-]+\.\w+)\b")
@@ -127,6 +127,11 @@ _NLTK = re.compile(r"Resource '?([\w./-]+?)'? not found\.\s+Please use the NLTK 
 _MANDATORY = re.compile(r"Missing mandatory value: ([\w.]+)")
 # A class that was of the script that wrote a model, by the words of pickle.
 _PICKLED = re.compile(r"Can't get attribute '(\w+)' on <module '__main__'")
+# A model that another scikit-learn wrote than the one that ends at it.
+_WROTE = re.compile(
+    r"(?s)unpickle estimator \w+ from version ([\w.]+) when using version .*"
+    r"(?:incompatible dtype|has no attribute|Can't get attribute)"
+)
 _BENTO = re.compile(r"NotFound: no Models with name '([^']+)' (?:exist|found)")
 _SECRETS = re.compile(
     r"No secrets found\. Valid paths for a secrets\.toml|StreamlitSecretNotFoundError"
@@ -167,6 +172,7 @@ _HINTS = {
     "value": "lockstitch try {image} -- {name}=VALUE",
     "class": "the model is of the script that wrote it: write it again with `{name}` imported from "
     "a module, or start what has `{name}` in itself with python",
+    "scikit-learn": "uv add 'scikit-learn=={name}' && lockstitch lock && lockstitch build",
     "folder": 'outputs = ["{inside}"] in {table}',
     "variable": "give it where a container is started; "
     "here: lockstitch try {image} --env {name}=VALUE",
@@ -284,6 +290,7 @@ def lacks(output: str, read: Sequence[Sequence[str]] = ()) -> list[Lack]:
         ("program", _PROGRAM),
         ("value", _MANDATORY),
         ("class", _PICKLED),
+        ("scikit-learn", _WROTE),
     ):
         seen += [(m.start(), Lack(kind=kind, name=m[1])) for m in pattern.finditer(output)]
     # A program that subprocess does not find is told as a file.

@@ -47,6 +47,14 @@ WINDOWS = "a path of a machine with Windows, which is nowhere else"
                 "or include its file in [tool.lockstitch.images.serve]"
             ),
         ),
+        (
+            *("module", "numpy._core"),
+            "numpy 2 wrote the file: write it again, or uv add 'numpy>=2'",
+        ),
+        (
+            *("scikit-learn", "1.1.3"),
+            "uv add 'scikit-learn==1.1.3' && lockstitch lock && lockstitch build",
+        ),
     ],
 )
 def test_the_remedy_is_of_this_project(
@@ -79,6 +87,16 @@ def test_a_server_finds_the_class_of_the_script_that_wrote_its_model(
         f'command = ["python", "-c", "from ml.fit import Vote; {run}", "api:app", "--port", "80"] '
         'and "ml/fit.py" in `include`' in capsys.readouterr().err
     )
+
+
+def test_a_model_of_another_version_is_written_again_by_what_trains(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = load(projects.write(tmp_path / "tiny"))
+    spec = dataclasses.replace(project.image("serve"), include=("app/**", "models/m.pkl"))
+    lack = Lack(kind="scikit-learn", name="1.1.3")
+    show(project, spec, Verdict(outcome="failed", seconds=1.0, code=1, lacks=(lack,)))
+    assert ": lockstitch run train && lockstitch build\n" in capsys.readouterr().err
 
 
 def test_an_absolute_place_is_not_joined_to_the_folder_that_a_program_starts_in(

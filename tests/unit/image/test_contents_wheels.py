@@ -1,5 +1,6 @@
 """Installed wheels: where each file goes, RECORD, what is dropped and refused."""
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -322,6 +323,12 @@ def test_documents_of_another_package_are_refused(data: bytes, words: str, made:
 def test_documents_that_spell_otherwise_agree(made: MakeLayer) -> None:
     made(documented(METADATA=b"Name: Demo\r\nVersion: 1\r\n\r\nName: not this one\r\n"))
     made(documented(WHEEL=b"Wheel-Version: 1.9\n"))
+
+
+def test_a_record_may_have_hexadecimal_digests(made: MakeLayer) -> None:
+    digest = hashlib.sha256(CODE.data).hexdigest()
+    record = f"demo/__init__.py,sha256={digest},{len(CODE.data)}\n".encode()
+    made(zipped([CODE, *metadata(), File(name=f"{INFO}/RECORD", data=record)]))
 
 
 @pytest.mark.parametrize("algorithm", ["sha256", "sha512"])

@@ -132,6 +132,10 @@ from lockstitch.trial.verdict import Lack, folders_written, gives_up, lacks
             "AttributeError: Can't get attribute 'Vote' on <module '__main__' from '/x/flask'>\n",
             *("class", "Vote"),
         ),
+        (
+            "unpickle estimator SVC from version 1.1.3 when using version 1.3\nincompatible dtype",
+            *("scikit-learn", "1.1.3"),
+        ),
     ],
 )
 def test_what_is_missing_is_named(output: str, kind: str, name: str) -> None:
@@ -254,6 +258,7 @@ def test_words_around_a_missing_file_do_not_count(output: str, kind: str, name: 
         ("ERROR: File not found at /app/d/All of 2024.csv", ["/app/d/All of 2024.csv"]),
         ("Exception: Can not find file: rows.csv in folder ./data", ["rows.csv"]),
         ("No images found in data/raw", []),
+        ("mlflow.exceptions.MlflowException: Registered model alias a not found", []),
         ("Please place dataset.csv in the folder", ["dataset.csv"]),
     ],
 )

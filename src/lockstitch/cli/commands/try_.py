@@ -222,6 +222,7 @@ def _remedy(project: Project, spec: ImageSpec, lack: Lack) -> str:
         return f"lockstitch run {other}, and beside it lockstitch try {spec.name}"
     if lack.kind != "file":
         own = _with_class(project, spec, lack.name) if lack.kind == "class" else ""
+        own = _written_anew(project, spec) if lack.kind == "scikit-learn" else own
         return own or lack.line(spec.name)
     if of_windows := _of_windows(project, lack.name):
         return of_windows
@@ -255,6 +256,13 @@ def _with_class(project: Project, spec: ImageSpec, name: str) -> str:
     return ""
 
 
+def _written_anew(project: Project, spec: ImageSpec) -> str:
+    """Return the command that writes what an image includes anew, "" where nothing here does."""
+    made = (how_to_get(project, spec, glob) for glob in spec.include)
+    command = next((c for c in made if c.startswith("lockstitch run")), "")
+    return command and f"{command} && lockstitch build"
+
+
 def _of_windows(project: Project, name: str) -> str:
     """Return the remedy for a path of Windows, "" for another one."""
     drive, *parts = re.split(r"[\\/]+", name)
@@ -280,6 +288,8 @@ def _remedy_of_module(project: Project, spec: ImageSpec, lack: Lack) -> str:
                 "a scikit-learn before 0.22 wrote the model, and the one of Python 3.8 is the last "
                 "that reads it: train it again, or lockstitch init --python 3.8 in a new clone"
             )
+        if lack.name.startswith("numpy._core"):
+            return "numpy 2 wrote the file: write it again, or uv add 'numpy>=2'"
         return f"the version of {top} that is here has none: uv add '{top}<VERSION'"
     if "." not in lack.name and "PYTHONPATH" not in spec.env and (own := _own(project, lack.name)):
         above, inside = own

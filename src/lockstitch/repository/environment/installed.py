@@ -190,4 +190,4 @@ def _has_digest(place: str, rows: Iterable[_Row]) -> bool:
     except OSError:
         return False
     digest = base64.urlsafe_b64encode(hasher.digest()).rstrip(b"=").decode()
-    return any(digest == row.digest.rstrip("=") for row in rows)
+    return any(row.digest.rstrip("=") in {digest, hasher.hexdigest()} for row in rows)

@@ -249,11 +249,11 @@ def _named(
     exported = (word for command in calls if command.program == "export" for word in command.words)
     given = {name: value for word in exported for name, _, value in [word.partition("=")] if value}
     env = _env(where, {**built.state.env, **given})
-    here = where.repository(folder)
+    here = where.home(folder)
     if (root := where.root_of(words, env, folder)) and "PYTHONPATH" not in env:
         env["PYTHONPATH"] = f"/app/{root}"
     outputs = [
-        posixpath.join(here or "", posixpath.relpath(path, folder))
+        posixpath.join(here, posixpath.relpath(path, folder))
         for step in built.steps
         for command in (step.calls if step.instruction.name == "RUN" else ())
         for word in (command.words if command.program == "mkdir" else ())
@@ -263,7 +263,7 @@ def _named(
     return NamedCommand(
         source=f"{file.path}:{line}",
         words=where.translated(words, folder),
-        folder=here or "",
+        folder=here,
         label=label,
         port=_number_after(words, {"--port", "-p", "--server.port"}) or exposed,
         health=_health(built),
@@ -460,6 +460,21 @@ class _Places:
         pairs.sort(key=lambda pair: _is_unwanted(pair[0]))
         roots = ((source, f"/{source}".removesuffix(f"/{rest}")) for source, rest in pairs)
         return next((root.strip("/") for source, root in roots if root != f"/{source}"), None)
+
+    def home(self, folder: str) -> str:
+        """Return what stands for a working folder: what has its data, where its code is below."""
+        here, inner = self.repository(folder) or "", f"{folder.rstrip('/')}/"
+        for source, target in (*self._copied, *self._mounted):
+            rest = target.removeprefix(inner)
+            root = f"/{source}".removesuffix(f"/{rest}")
+            is_data = self._repo.is_folder(source) and not any(
+                name.startswith(f"{source}/") and name.endswith(".py")
+                for name in self._repo.every_name
+            )
+            beside = rest != target and root != f"/{source}" and f"/{here}/".startswith(f"{root}/")
+            if is_data and beside and not self._repo.is_folder(posixpath.join(here, rest)):
+                here = root.strip("/")
+        return here
 
     def translated(self, words: tuple[str, ...], folder: str) -> tuple[str, ...]:
         """Return words with the paths of the image as those of the repository."""

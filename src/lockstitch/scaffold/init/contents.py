@@ -281,10 +281,12 @@ class _Reader:
         is_set = any("set_tracking_uri" in text or name in text for text in texts)
         if not users or (is_set and (self._program.stays or name not in self._contents.variables)):
             lines = [*dependencies(self._facts), *self._facts.inputs.constraints]
-            if any(_TO_FOLDER.search(text) for text in texts) and not eras.is_below(
-                eras.specifiers_of(lines, "mlflow"), "3"
-            ):
-                self._contents.env["MLFLOW_ALLOW_FILE_STORE"] = "true"
+            if any(_TO_FOLDER.search(text) for text in texts):
+                if not eras.is_below(eras.specifiers_of(lines, "mlflow"), "3"):
+                    self._contents.env["MLFLOW_ALLOW_FILE_STORE"] = "true"
+                if not any("set_experiment" in text for text in texts):
+                    # A folder that is there, if empty, gets no experiment of its own.
+                    self._contents.env.setdefault("MLFLOW_EXPERIMENT_NAME", "Default")
             return
         if name not in self._contents.env:
             self._contents.variables.pop(name, None)

@@ -41,10 +41,10 @@ _CONFIG = re.compile(r"(?:configs?/)?(?:config|default|base|train|fit)\.ya?ml") 
 _SAMPLE = re.compile(r"(?:^|_)(?:templates?|samples?|examples?|boilerplate|skeleton)(?:_|$)")
 # Folders of what keeps the repository itself in order.
 _UPKEEP = frozenset({"tools", "tool", "dev", "ci", "hack", "maintenance", ".github"})
-# What a plan of Airflow imports: Airflow reads it, nobody starts it.
-_PLANS = frozenset(
+# What a plan of Airflow imports, which reads it, or a file of tests: nobody starts them.
+_NOT_STARTED = frozenset(
     {"airflow.DAG", "airflow.models.DAG", "airflow.models.dag.DAG", "airflow.decorators.dag"}
-    | {"airflow.sdk.DAG", "airflow.sdk.dag"}
+    | {"airflow.sdk.DAG", "airflow.sdk.dag", "unittest", "unittest.TestCase", "pytest"}
 )
 _OF_JUPYTER = {  # folders that IPython and Jupyter write to
     "IPYTHONDIR": "/tmp/ipython",  # noqa: S108 -- in a container
@@ -331,7 +331,7 @@ class _Finder:
                 {*parts} & APART
                 or posixpath.basename(path) in NO_PROGRAMS
                 or stem.startswith("test_")
-                or _PLANS & {*code.names.values()}
+                or _NOT_STARTED & {*code.names.values()}
             ):
                 continue
             hints = [s for s in self._starts.hints if self._starts.points(s, path)]

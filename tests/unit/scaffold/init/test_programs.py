@@ -401,6 +401,13 @@ def test_of_several_images_that_fill_a_folder_the_one_that_trains_makes_a_model(
     assert how_to_get(project, web, "data/m.pkl") == "lockstitch run train"
 
 
+def test_a_file_of_tests_is_no_step_whatever_it_makes(tmp_path: Path) -> None:
+    tests = f"import unittest\n{MAKES}"
+    texts = {"train.py": READS, "checks/a_unit.py": tests, "make_rows.py": MAKES, "d/x.csv": "1\n"}
+    images, _ = planned(tmp_path, texts)
+    assert images["train"]["before"] == ["python make_rows.py"]
+
+
 def test_what_dvc_keeps_is_included_for_what_runs_before(tmp_path: Path) -> None:
     """`build` says how to get it, and after that nothing is left to do."""
     stages = (
@@ -479,6 +486,8 @@ def test_runs_of_mlflow_in_a_folder_are_allowed_where_its_version_asks(
     images, _ = planned(tmp_path, texts)
     env = images["train"].get("env", {})
     assert env.get("MLFLOW_ALLOW_FILE_STORE") == ("true" if allowed else None)
+    in_a_folder = "sqlite" not in uri  # which has no experiment if it is there before
+    assert ("MLFLOW_EXPERIMENT_NAME" in env) is in_a_folder
 
 
 PARAMS = "data:\n  raw: d/raw.csv\n  clean: d/clean.csv\nmodel_path: m/fit.pkl\n"
