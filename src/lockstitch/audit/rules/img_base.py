@@ -17,7 +17,7 @@ from lockstitch.repository.dockerfile.stages import line_of
 from lockstitch.repository.environment.programs import program
 from lockstitch.repository.files import Repository
 from lockstitch.repository.text import lines
-from lockstitch.repository.text.image_names import Reference, is_local, reference
+from lockstitch.repository.text.image_names import Reference, gone, is_local, reference
 from lockstitch.repository.text.lines import Edit
 from lockstitch.resources import load_table
 from lockstitch.values import frozen
@@ -174,6 +174,8 @@ class IMG004(Rule):
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         for image, named in _of_registries(repo):
             reference = named.reference
+            if gone(reference):
+                continue  # IMG028
             if reference.moves and not (named.given and "/" in reference.path):
                 what = "`latest`" if reference.tag else "no tag, which means `latest`"
                 message = f"`{reference.text}` has {what}: each pull may bring another image"
@@ -360,6 +362,11 @@ class IMG028(Rule):
     """
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
+        for image, named in _of_registries(repo):
+            if known := gone(named.reference):
+                message = f"`{named.reference.text:.80}`: {known.what}"
+                hint = f"{known.instead} ({known.source})"
+                yield self.finding(image.path, named.line, message, hint=hint)
         today = clock.today()
         for built in products(repo):
             base, first = built.base, built.chain[0]
@@ -414,9 +421,12 @@ class IMG029(Rule):
             text = first.base.text
             size = "about 1 GB" if full else "several GB"
             message = f"`{text:.80}` has compilers and headers that nothing here uses: {size}"
-            tag = text.partition("@")[0]
-            slim = f"{tag}-slim" if ":" in tag else f"{tag}:3-slim"
-            hint = f"FROM {slim}" if full else "FROM python:3.11-slim, or miniforge"
+            name, _, tag = text.partition("@")[0].partition(":")
+            if base and base.release in tag and name.endswith("python"):  # 3.12-slim-bookworm
+                tag = tag.replace(base.release, f"slim-{base.release}")
+            else:
+                tag = f"{tag or 3}-slim"
+            hint = f"FROM {name}:{tag}" if full else "FROM python:3.X-slim, or miniforge"
             yield self.finding(built.image.path, first.line, message, hint=hint)
 
 

@@ -10,7 +10,7 @@ from lockstitch.python.tables import table
 from lockstitch.repository.dockerfile import purpose, recipes
 from lockstitch.repository.dockerfile.images import Built, ImageFile, products
 from lockstitch.repository.dockerfile.installs import Install, is_installer, package_of
-from lockstitch.repository.dockerfile.stages import Step
+from lockstitch.repository.dockerfile.stages import SHELLS, Step
 from lockstitch.repository.files import Repository
 
 # Tools that install what a lock says: a new one changes no package of the image.
@@ -156,7 +156,8 @@ class IMG023(Rule):
 
     def find(self, repo: Repository) -> Iterator[Finding | Skip]:
         for built in recipes.running(repo):
-            for step, install in built.installs:
+            shell = any(call.program in SHELLS and not call.words for call in built.entry.calls)
+            for step, install in () if shell else built.installs:  # else people work in it
                 what = _development(repo, built, step, install)
                 if _ASKED.search(step.instruction.text):
                     continue

@@ -105,7 +105,7 @@ def _cache_left(step: Step, install: Install) -> tuple[str, str] | None:
         kept = not options.has("--no-cache")
         cleaned = "cache clear" in text or re.search(r"rm .*(?:cache|poetry)", text)
         if kept and not cleaned and not step.has_cache_mount("cache", "poetry"):
-            return "Poetry", "poetry install --no-cache …, or a cache mount"
+            return "Poetry", "poetry install --no-cache …, of Poetry 1.2 or newer"
     elif install.tool == "conda":
         cleaned = re.search(r"(?m)^(?:conda|mamba|micromamba) clean|rm .*pkgs", text)
         if not cleaned and not step.has_cache_mount("pkgs", "conda", "cache"):

@@ -92,7 +92,8 @@ class IMG001(Rule):
                 continue
             message = _by_lock(repo, built) or _by_name(repo, built)
             if message:
-                hint = "FROM python:3.11-slim, or another image with glibc"
+                minor = ".".join(built.base.python.split(".")[:2]) or "3.X"
+                hint = f"FROM python:{minor}-slim, or another image with glibc"
                 yield self.finding(built.image.path, built.chain[0].line, message, hint=hint)
 
 

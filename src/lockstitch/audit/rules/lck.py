@@ -389,7 +389,8 @@ class LCK005(Rule):
         locks = purpose.lock_names(repo)
         for file in requirement_lists(repo):
             folder = folder_of(file.path)
-            loose = [entry for entry in file.value.entries if _is_loose(entry)]
+            fixed = {entry.name for entry in file.value.entries if entry.pinned}
+            loose = [e for e in file.value.entries if _is_loose(e) and e.name not in fixed]
             if not loose or not file.path.endswith(".txt") or "constraints" in file.path:
                 continue
             if not purpose.is_runtime_list(repo, file.path) or _constrained(file):

@@ -30,6 +30,7 @@ _FIELDS = {
     "url": "urls",
     "entry_points": "scripts",
 }
+_OLD_POETRY = '\nlock-version = "1.'  # of Poetry 1.0 to 1.2
 
 
 class PKG001(Rule):
@@ -257,8 +258,12 @@ class PKG005(Rule):
             if document is None or text is None:
                 continue
             ruff = not path.endswith("pyproject.toml")
-            locked = beside(folder_of(path), "poetry.lock") in repo.name_set
+            lock = beside(folder_of(path), "poetry.lock")
+            old = _OLD_POETRY in (repo.text(lock) or "")  # reads no groups
+            locked = lock in repo.name_set
             for move in moved_settings.find(document, text, ruff=ruff, locked=locked):
+                if old and move.target[:2] == ("tool", "poetry"):
+                    continue
                 yield self._moved(path, text, move)
             if not ruff and table(document, "project", "license"):
                 line = line_of_key(text, "project", "license") or 1

@@ -61,7 +61,7 @@ class RUN001(Rule):
             shown = first_of([f"`{name.rpartition('.')[2]}`" for name in names], 3)
             what = "draws" if len(names) == 1 else "draw"
             if draws[0].name.rpartition(".")[2] in {"backward", "fit"}:  # of a network
-                shown, what = "a network", "begins with weights"
+                shown, what = "a network", "is trained"
             message = f"{shown} {what} without a seed: each run gives another result"
             hint = "random_state=SEED, np.random.default_rng(SEED) or torch.manual_seed(SEED)"
             yield self.finding(path, draws[0].line, message, hint=hint)

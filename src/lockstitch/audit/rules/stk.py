@@ -1,9 +1,11 @@
 """STK: compose files: their images, who waits for whom, who can reach what, and what is missing."""
 
+import json
 import posixpath
 import re
 from collections.abc import Iterator
 
+from lockstitch import clock
 from lockstitch.audit.rule import Finding, Rule, Severity, Skip
 from lockstitch.audit.rules import stk_fixes
 from lockstitch.patterns import regex
@@ -28,6 +30,7 @@ from lockstitch.repository.files import Repository
 from lockstitch.repository.text import image_names, yaml
 from lockstitch.repository.text.ignore import is_git_ignored
 from lockstitch.repository.text.lines import Edit
+from lockstitch.resources import load_table
 
 _INSTALL = regex(
     r"\b(?:pip3?|pip3?\.\d+|uv pip|conda|mamba|apt-get|apt|apk)(?:\s+-\S+)*\s+(?:install|add)\b"
@@ -45,13 +48,6 @@ _PATIENT = frozenset(
     | {"kibana", "logstash", "filebeat", "metricbeat", "grafana", "prometheus"}
     | {"nginx", "traefik", "caddy"}
 )
-_CHECKS = {
-    "postgres": 'test: ["CMD-SHELL", "pg_isready -U $$POSTGRES_USER"]',
-    "mysql": 'test: ["CMD-SHELL", "mysqladmin ping -h 127.0.0.1"]',
-    "mariadb": 'test: ["CMD", "healthcheck.sh", "--connect"]',
-    "redis": 'test: ["CMD", "redis-cli", "ping"]',
-    "mongo": """test: ["CMD", "mongosh", "--eval", "db.adminCommand('ping')"]""",
-}
 _OPEN = frozenset({"", "0.0.0.0", "::", "*"})  # noqa: S104 -- what is looked for
 _EXAMPLES = ("example", "sample", "template", "dist", "tmpl", "default", "defaults")
 _REMOTE = regex(r"[A-Za-z][\w+.-]*://|git@|github\.com/|docker-image:|service:")
@@ -125,7 +121,7 @@ def _built(repo: Repository) -> frozenset[str]:
 
 
 class STK002(Rule):
-    """A service runs an image that its publisher has withdrawn or archived.
+    """A service runs an image that is withdrawn or archived, or a database that gets no fixes.
 
     Why: a pull fails on a machine without a copy, today or later, and vulnerabilities are no longer
     fixed. MinIO has published no images since October 2025: SeaweedFS, Garage, RustFS and Ceph RGW
@@ -153,12 +149,32 @@ class STK002(Rule):
         for service in _by_image(repo):
             image, value = image_of(service), service.image
             known = image_names.gone(image) if image and not service.build else None
+            ended = _ended(image) if image and not service.build else None
+            if ended and value:
+                message = f"`{service.name}` runs `{value.text:.100}`, which gets no fixes since"
+                hint = (
+                    "dump its data with it, and restore them in a newer one: it does not read them"
+                )
+                yield self.finding(
+                    *(value.path, value.line, f"{message} {ended}"),
+                    hint=hint,
+                    severity=Severity.WARNING,
+                )
             if known and value:
                 message = f"`{service.name}` runs `{value.text:.100}`: {known.what}"
                 hint = f"{known.instead} ({known.source})"
                 is_store = image is not None and image.path == "minio/minio"
                 fix = stk_fixes.other_store(repo, service) if is_store else ()
                 yield self.finding(value.path, value.line, message, hint=hint, fix=fix)
+
+
+def _ended(image: image_names.Reference) -> str | None:
+    """Return the day when the version of a database got its last fix, None where it gets them."""
+    table = load_table("lockstitch.repository.dockerfile", "ended.toml")["service"]
+    days: dict[str, str] = table.get(image.path, {}) if image.on_hub else {}
+    version = re.match(r"(\d+)(?:\.\d+)?", image.tag)
+    day = days.get(version[0], days.get(version[1])) if version else None
+    return day if day and day <= clock.today() else None
 
 
 def _each_password(repo: Repository) -> Iterator[tuple[str, Password, str]]:
@@ -324,10 +340,10 @@ class STK005(Rule):
                 seen.add(place)
                 message = f"`{target.name}` has no health check, and `{service.name}` waits "
                 message += "for it to be healthy" if wanted else "for it"
-                image = image_of(target)
-                test = _CHECKS.get(image.last if image else "", 'test: ["CMD", …]')
+                test = json.dumps(stk_fixes.test_of(target) or ["CMD", "…"], ensure_ascii=False)
+                hint = f"healthcheck: {{test: {test}}}"
                 fix = stk_fixes.health_check(repo, target)
-                yield self.finding(*place, message, hint=f"healthcheck: {{{test}}}", fix=fix)
+                yield self.finding(*place, message, hint=hint, fix=fix)
 
 
 def _waits_itself(service: Service) -> bool:

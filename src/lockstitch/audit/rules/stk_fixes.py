@@ -29,6 +29,12 @@ _ASK = "set it in .env"
 _DEFAULT = regex(r"\$\{(\w+):?-([^${}]*)\}")
 # The first start makes a database, or moves one: nobody gives up meanwhile.
 _PAUSES = {"interval": "5s", "timeout": "5s", "retries": 10, "start_period": "60s"}
+_TESTS = {
+    **{name: ["CMD", "redis-cli", "ping"] for name in ("redis", "valkey")},
+    "mysql": ["CMD", "mysqladmin", "ping", "-h", "127.0.0.1"],
+    "mariadb": ["CMD", "healthcheck.sh", "--connect", "--innodb_initialized"],
+    "mongo": ["CMD", "mongosh", "--quiet", "--eval", "db.adminCommand('ping')"],
+}
 _POSTGRES = frozenset({"postgres", "postgis", "timescaledb", "pgvector"})
 _OFFICIAL = "mlflow/mlflow"
 # What speaks S3 in place of MinIO, under the ports that the others know it by.
@@ -42,7 +48,7 @@ _MINIO_KEYS = {
     "MINIO_ACCESS_KEY": "AWS_ACCESS_KEY_ID",
     "MINIO_SECRET_KEY": "AWS_SECRET_ACCESS_KEY",
 }
-_PORT_OF_MLFLOW = regex(r"(?:--port|-p)[ =](\d+)")
+_PORT = regex(r"(?:--port|-p)[ =](\d+)")
 _ELSEWHERE = regex(r"(?:^|\s)(?:--port|-p|--static-prefix)\b")
 _ARTIFACT_ROOT = regex(r"--default-artifact-root[ =](\S+)")
 _BUCKET = "mlflow"
@@ -152,7 +158,7 @@ def _environment(service: Service) -> dict[str, str] | None:
 
 def health_check(repo: Repository, service: Service) -> Fix:
     """Return the edits that give a service a health check with a program that its image has."""
-    test = _test(service)
+    test = test_of(service)
     changes = _Changes(repo, service)
     if not test or "healthcheck" in service.nodes:
         return ()
@@ -171,24 +177,20 @@ def other_test(repo: Repository, service: Service, test: list[str]) -> Fix:
     return changes.proved()
 
 
-def _test(service: Service) -> list[str]:
+def test_of(service: Service) -> list[str]:
+    """Return a health check with a program that a service's image has, empty for none known."""
     image, role = image_of(service), role_of(service)
     last = image.last if image and service.build is None else ""
     command = command_text(service.entrypoint, service.command)
+    match = _PORT.search(command)
     if last in _POSTGRES:
-        return ["CMD-SHELL", "pg_isready -U $${POSTGRES_USER:-postgres}"]
-    if last in {"redis", "valkey"}:
-        return ["CMD", "redis-cli", "ping"]
-    if last == "mysql":
-        return ["CMD", "mysqladmin", "ping", "-h", "127.0.0.1"]
-    if last == "mariadb":
-        return ["CMD", "healthcheck.sh", "--connect", "--innodb_initialized"]
-    if last == "mongo" and image and _major(image.tag) >= 6:  # the first without the old shell
-        return ["CMD", "mongosh", "--quiet", "--eval", "db.adminCommand('ping')"]
+        port = f" -p {match[1]}" if match else ""
+        return ["CMD-SHELL", f"pg_isready -U $${{POSTGRES_USER:-postgres}}{port}"]
+    if last in _TESTS and (last != "mongo" or (image and _major(image.tag) >= 6)):  # has mongosh
+        return [] if match else _TESTS[last]
     if last == "seaweedfs" and " -s3" in f" {command}":
         port = _store_port(service)
         return ["CMD", "wget", "-q", "-O", "/dev/null", f"http://127.0.0.1:{port}/healthz"]
-    match = _PORT_OF_MLFLOW.search(command)
     # A port that only a run knows, or another path.
     elsewhere = "MLFLOW_PORT" in service.environment or _ELSEWHERE.search(command)
     is_server = role is Role.MLFLOW and re.search(r"\bmlflow (?:server|ui)\b", command)

@@ -186,6 +186,11 @@ _SECRET_NAMES = regex(
 )
 _USER_NAMES = regex(r"(?i)(?:.*_)?(?:user|username|access_?key(?:_?id)?|login)")
 _LOGIN = regex(r"[A-Za-z][\w+.-]{1,30}://([^\s/:@$]{1,100}):([^\s/@]{1,200})@[A-Za-z0-9$\[]")
+# Of commands that take a password as an argument.
+_ARGUMENT = regex(
+    r"\b(?:mc\s+(?:alias\s+set|config\s+host\s+add)(?:\s+--\S+)*\s+\S+\s+\S+\s+(\S+)\s+"
+    r"|airflow\s+users\s+create\b[^;&|]*?\s(?:--password|-p)[\s=]+)[\"']?([^\s;&|\"'\\]+)"
+)
 _DEFAULT = regex(r"\$\{\w+:?-([^${}]*)\}")
 # What images and courses come with, and what stands for a password that somebody has to choose.
 _WELL_KNOWN_TEXT = (
@@ -282,13 +287,13 @@ def _spelled(value: Value) -> tuple[str | None, bool]:
 
 
 def _of_uris(value: Value, line: int, path: str) -> Iterator[Password]:
-    for match in _LOGIN.finditer(value.raw):
-        user, secret = match[1], match[2]
+    for match in (*_LOGIN.finditer(value.raw), *_ARGUMENT.finditer(value.raw)):
+        user, secret = (match[1] or "").strip("\"'"), match[2]
         default = _DEFAULT.fullmatch(secret)
         secret = default[1] if default else secret
         if "$" not in secret and secret.lower() not in _NO_PASSWORD and "<" not in secret:
             yield Password(
-                what="an address",
+                what="an address" if "://" in match[0].split()[0] else "a command",
                 user=user,
                 known=secret.lower() in _WELL_KNOWN or secret == user,
                 by_default=default is not None,

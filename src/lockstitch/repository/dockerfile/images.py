@@ -17,7 +17,7 @@ from lockstitch.repository.dockerfile.stages import State, Step, steps
 from lockstitch.repository.files import File, Repository, once
 from lockstitch.repository.text.image_names import Reference, reference
 
-_DOCKERFILE = regex(r"(?:.*\.)?(?:dockerfile|containerfile)(?:[.-].+)?", re.IGNORECASE)
+_DOCKERFILE = regex(r"(?:.*\.)?(?:dockerfile|containerfile)(?:[.-].+|_\w+)?", re.IGNORECASE)
 _NO_DOCKERFILE = (
     *(".dockerignore", ".md", ".txt", ".py", ".sh", ".j2", ".jinja", ".tmpl", ".template"),
 )

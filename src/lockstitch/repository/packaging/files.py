@@ -1,9 +1,11 @@
 """The project files, requirements and locks of a repository, read."""
 
 import json
+import re
 from typing import Any
 
 from lockstitch.digest import of_bytes
+from lockstitch.patterns import regex
 from lockstitch.python import locks
 from lockstitch.python.locks import Graph, lists
 from lockstitch.python.locks.lists import Listed
@@ -11,6 +13,8 @@ from lockstitch.python.tables import toml
 from lockstitch.repository.files import File, Repository, once
 from lockstitch.store import Store, default_root
 
+# `name=1.2=build`, of `conda list --export`: pip reads no such list.
+_OF_CONDA = regex(r"^[\w.-]+=[\w.!+]+=[\w.]+\s*$", re.MULTILINE)
 _LONG = 1 << 14  # characters
 _RECORD = "checked-locks"
 
@@ -80,5 +84,7 @@ def requirement_lists(repo: Repository) -> tuple[File[Listed], ...]:
     return tuple(
         File(path=name, text=text, value=lists.read(text))
         for name in repo.names
-        if lists.is_name(name) and (text := repo.text(name)) is not None
+        if lists.is_name(name)
+        and (text := repo.text(name)) is not None
+        and not _OF_CONDA.search(text)
     )
