@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from lockstitch.audit.rule import Finding, Rule, Severity, Skip
 from lockstitch.audit.rules import stk_fixes
 from lockstitch.patterns import regex
+from lockstitch.repository.compose.services import command_text
 from lockstitch.repository.dockerfile import bases, environments, recipes
 from lockstitch.repository.dockerfile.entry import Started, package_of_server
 from lockstitch.repository.dockerfile.images import Built, ImageFile, products
@@ -461,9 +462,10 @@ class IMG011(Rule):
             if not asked and not _probed(repo):
                 line = _entry_line(built)
                 message = "a serving image without HEALTHCHECK: a hung server looks fine"
-                yield self.finding(
-                    built.image.path, line, message, hint=f"HEALTHCHECK CMD {_health_hint(built)}"
-                )
+                hint = f"HEALTHCHECK CMD {_health_hint(built)}"
+                if len({command_text(use.service.command) for use in built.uses}) > 1:
+                    hint = "`healthcheck:` in the compose file, of the service that serves"
+                yield self.finding(built.image.path, line, message, hint=hint)
 
 
 def _entry_line(built: Built) -> int:

@@ -1,5 +1,6 @@
 """LCK: whether a lock fits the machines that images are for: Python, platforms, CPU or GPU."""
 
+import posixpath
 import re
 from collections.abc import Iterator
 
@@ -9,6 +10,7 @@ from lockstitch.python import accelerators, names
 from lockstitch.python.locks import Graph, Package
 from lockstitch.python.tables import table, texts
 from lockstitch.repository.compose.services import compose_files
+from lockstitch.repository.dockerfile import purpose
 from lockstitch.repository.dockerfile.images import Built, image_files, products
 from lockstitch.repository.files import Repository
 from lockstitch.repository.packaging import wheels
@@ -191,10 +193,19 @@ def _pins(repo: Repository, folder: str) -> list[Pin]:
 
 def _of_images(repo: Repository, folder: str) -> list[Pin]:
     """Return the Python of each image that has files of a folder; others only run a service."""
-    own = [b for b in _built_in(repo, folder) if any(s.copied for s in b.image.all_steps)]
+    own = [b for b in _built_in(repo, folder) if _takes(repo, b, folder)]
     stages = [image for built in own for image in (built, *built.sources)]
     pins = {(pin.path, pin.line): pin for stage in stages if (pin := _pin_of(stage))}
     return list(pins.values())
+
+
+def _takes(repo: Repository, built: Built, folder: str) -> bool:
+    """Return whether an image has files of a folder, not only of one in it with its own lists."""
+    copied = [step.copied for step in built.image.all_steps if step.copied]
+    taken = [
+        posixpath.normpath(f"{folder}/{name}/_").lstrip("/") for c in copied for name in c.sources
+    ]
+    return any(purpose.owner(repo, name) in {folder, None} for name in taken)
 
 
 def _pin_of(stage: Built) -> Pin | None:

@@ -40,6 +40,12 @@ _RECIPES = regex(
     r"|.*\.(?:sh|mk)|\.github/workflows/[^/]+\.ya?ml|\.gitlab-ci\.yml|README\.md"
 )
 _TAG = regex(r"(?:-t|--tag|tags\s*[:=])[\s=\"'\[|]*([\w./:-]+)")
+_PREPARES = regex(
+    r"\bairflow (?:db (?:init|migrate|upgrade)|users create)\b|\balembic upgrade\b|\bmc mb\b"
+)
+_STAYS = regex(
+    r"webserver|server|scheduler|standalone|uvicorn|gunicorn|\bexec\b|sleep|tail -f|while"
+)
 _WAITS = regex(r"wait[-_]?for|wait-on|dockerize|pg_isready|\buntil\b|\bwhile\b|\bsleep\b|\.sh\b")
 _AWAITED = frozenset({Role.DATABASE, Role.STORE, Role.MLFLOW})
 # Pages that connect when somebody logs in, and programs that try again until they can.
@@ -380,6 +386,13 @@ class STK006(Rule):
         for stack, service, dependency, target in _dependencies(repo):
             role = role_of(target)
             place = (dependency.path, dependency.line)
+            if _ends(target) and place not in seen and _is_short(service, target.name):
+                seen.add(place)
+                message = f"`{service.name}` starts when `{target.name}` does, not when it is done"
+                hint = (
+                    f"depends_on: {{{target.name}: {{condition: service_completed_successfully}}}}"
+                )
+                yield self.finding(*place, message, hint=hint)
             if not _is_awaited(repo, target) or place in seen:
                 continue
             # A health check comes first, which STK005 says.
@@ -402,6 +415,12 @@ class STK006(Rule):
                     if not any(_gets_check(repo, other) for other in others):  # else it comes first
                         fix = stk_fixes.conditions(repo, service, stack, is_ready_later)
                 yield self.finding(*place, message, hint=hint, fix=fix)
+
+
+def _ends(target: Service) -> bool:
+    """Return whether a service only prepares what others need: tables, users, buckets."""
+    command = command_text(target.entrypoint, target.command)
+    return _PREPARES.search(command) is not None and not _STAYS.search(command)
 
 
 def _gets_check(repo: Repository, other: Service) -> bool:

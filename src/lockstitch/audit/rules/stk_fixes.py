@@ -26,6 +26,8 @@ Fix = tuple[Edit, ...]
 
 _PLAIN_SECRET = regex(r"[A-Za-z0-9_.,+=@%^*!-]{1,200}")
 _ASK = "set it in .env"
+_GIVEN = regex(r"compose\b[^\n]*?--env-file[ =]+(\S+)")
+_MOST_TEXTS = 200
 _DEFAULT = regex(r"\$\{(\w+):?-([^${}]*)\}")
 # The first start makes a database, or moves one: nobody gives up meanwhile.
 _PAUSES = {"interval": "5s", "timeout": "5s", "retries": 10, "start_period": "60s"}
@@ -267,7 +269,7 @@ def to_env_file(repo: Repository, file: File[Compose]) -> Fix:
     The values stay as they are: a database that exists knows its password.
     """
     path = beside(file.path, ".env")
-    if path in (repo.tracked or ()):
+    if path in (repo.tracked or ()) or _reads_another(repo, path):
         return ()
     there = {e.name: e.value for e in dotenv(repo.text(path) or "", {})}
     secrets: dict[str, str] = {}
@@ -292,6 +294,13 @@ def to_env_file(repo: Repository, file: File[Compose]) -> Fix:
     if not is_git_ignored(repo, path):
         own.append(_appended(repo, ".gitignore", f"{path if '/' in path else '.env'}\n"))
     return (*edits, *(edit for edit in own if edit.text))
+
+
+def _reads_another(repo: Repository, path: str) -> bool:
+    """Return whether a recipe or a text gives Compose another file than this `.env`."""
+    names = [n for n in repo.names if n.endswith(("Makefile", "justfile", ".sh", ".md", ".mk"))]
+    texts = [repo.text(name) or "" for name in names[:_MOST_TEXTS]]
+    return any(m[1].strip("\"'`") != path for text in texts for m in _GIVEN.finditer(text))
 
 
 def _of_file(file: File[Compose]) -> Iterator[tuple[Service, Password]]:
