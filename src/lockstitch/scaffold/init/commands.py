@@ -5,6 +5,7 @@ MLproject, the tasks of managers, READMEs and CI are hints.
 """
 
 import configparser
+import itertools
 import posixpath
 import re
 import shlex
@@ -581,11 +582,14 @@ def processes(repo: Repository) -> Iterator[NamedCommand]:
 
     Without one, those that the settings of a host start.
     """
-    for command in [*_procfile(repo)] or _hosts(repo):
-        if command.label != "release":
-            web = command.label == "web"
-            label = "serve" if web else command.label
-            yield replace(command, label=label, serves=command.serves or web)
+    lines = itertools.groupby([*_procfile(repo)] or _hosts(repo), lambda c: (c.source, c.label))
+    for (_, label), several in lines:
+        *earlier, last = several
+        before = tuple(command.words for command in earlier if not command.serves)
+        for command in [*(c for c in earlier if c.serves), last] if label != "release" else ():
+            named = "serve" if label == "web" else label
+            serves_web = command.serves or label == "web"
+            yield replace(command, label=named, serves=serves_web, before=before)
 
 
 def _hosts(repo: Repository) -> Iterator[NamedCommand]:

@@ -482,7 +482,7 @@ class _Reader:
         if text in self._all and text not in self._repo.every_name:
             self._contents.left_out.append(f"`{text}` ({where}): git ignores it")
         elif use.kind == "reads" and posixpath.splitext(text)[1] and not self._is_folder(text):
-            base = "" if use.anchored else self._program.workdir
+            base = "" if use.anchored or text[1:2] == ":" else self._program.workdir
             path = posixpath.normpath(posixpath.join(base, text))
             self._contents.absent.setdefault(path, where)
 

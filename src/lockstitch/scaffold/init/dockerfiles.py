@@ -68,6 +68,9 @@ class Dockerfiles:
         env = self._starts.better_root(begun if by_name else words, env, root)
         trains = any("train" in word for step in (words, *hint.before) for word in step)
         named = hint.label or ("serve" if port else "train" if trains else "app")
+        steps = [s for s in self._steps(hint, env, named) if s.command != tuple(words)]
+        done = {word for step in steps for word in step.command}
+        own = django.before if django and not root else ()
         return Program(
             image=named,
             kind=kind,
@@ -82,8 +85,7 @@ class Dockerfiles:
             include=hint.include,
             outputs=hint.outputs,
             workdir=root,
-            before=tuple(s for s in self._steps(hint, env, named) if s.command != tuple(words))
-            or (django.before if django and not root else ()),
+            before=(*steps, *(s for s in own if s.command[-2] not in done)),
             folder=django.folder if django else "",
         )
 

@@ -805,6 +805,16 @@ def test_an_address_of_another_image_on_its_own_machine_is_named(tmp_path: Path)
     assert not any("asks" in note for note in planned(tmp_path / "b", texts)[1])
 
 
+def test_what_a_procfile_runs_before_its_server_is_before(tmp_path: Path) -> None:
+    texts = dict(gauntlet.read(gauntlet.SHAPES / "django-gathers-static.shape").files)
+    texts["Procfile"] = "web: python manage.py migrate && gunicorn site1.wsgi & python web.py\n"
+    texts["web.py"] = "from http.server import HTTPServer as S\nS(('', 8080)).serve_forever()\n"
+    images, _ = planned(tmp_path, texts)
+    steps = ["python manage.py migrate", "python manage.py collectstatic --noinput"]
+    assert images["serve"]["before"] == steps
+    assert images["serve"]["command"][:2] == ["gunicorn", "site1.wsgi"]
+
+
 def test_a_model_is_of_the_training_and_not_of_what_prepares_its_folder(tmp_path: Path) -> None:
     text = '[project]\nname = "p"\nversion = "1"\n[tool.lockstitch]\npython = "3.11"\n'
     for name in ("clean", "train"):
