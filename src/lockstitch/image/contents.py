@@ -137,7 +137,7 @@ class InstalledWheel:
         rows = self._rows()
         for path, member in self._placed.items():
             if member.size == 0:
-                member.read()  # it has no content to stitch, so its size and CRC are checked here
+                list(member.plain())  # it has nothing to stitch, so it is checked here
             yield _entry(path, member, executable=member.executable)
         for path, data in self._scripts().items():
             rows.append(self._row(path, data))

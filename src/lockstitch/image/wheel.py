@@ -99,14 +99,15 @@ class Member:
         for at in range(self.start, end, most):
             yield self.wheel.slice(at, min(most, end - at))
 
-    def plain(self) -> Iterator[bytes]:
+    def plain(self, *, held: bool = True) -> Iterator[bytes]:
         """Yield the content.
 
-        Raises LockstitchError unless it is as the zip says, MisrecordedError unless as RECORD does.
+        Raises LockstitchError unless it is as the zip says, MisrecordedError unless as RECORD does;
+        what goes into no image is not `held` against RECORD (decision 036).
         """
         seen = crc = 0
         algorithm, _, wanted = self.recorded.partition("=")
-        hasher = hashlib.new(algorithm) if algorithm in _HASHES else None
+        hasher = hashlib.new(algorithm) if held and algorithm in _HASHES else None
         tap = self.wheel.taps.pop(self.name, None)
         for chunk in self._inflated():
             seen += len(chunk)
@@ -174,7 +175,7 @@ class Member:
             message = f"`{self.name:.200}` in `{self.wheel.filename}` has {self.size:,} bytes, "
             message += f"more than {most:,} are not read"
             raise self.wheel.refused(message)
-        return b"".join(self.plain())
+        return b"".join(self.plain(held=False))
 
 
 # What `zipfile` raises for a file that is none, over all versions of Python.
