@@ -325,19 +325,18 @@ def test_documents_that_spell_otherwise_agree(made: MakeLayer) -> None:
     made(documented(WHEEL=b"Wheel-Version: 1.9\n"))
 
 
-<<<<<<< HEAD
 def test_a_record_may_have_hexadecimal_digests(made: MakeLayer) -> None:
     digest = hashlib.sha256(CODE.data).hexdigest()
     record = f"demo/__init__.py,sha256={digest},{len(CODE.data)}\n".encode()
     made(zipped([CODE, *metadata(), File(name=f"{INFO}/RECORD", data=record)]))
-=======
+
+
 def test_metadata_that_record_has_otherwise_is_read(tmp_path: Path) -> None:
     """As ffmpy 0.6.1's, whose RECORD has all hashes in hexadecimal digits."""
     record = f"{INFO}/METADATA,sha256={'0' * 64},9\n".encode()
     path = tmp_path / FILENAME
     path.write_bytes(zipped([CODE, *metadata(), File(name=f"{INFO}/RECORD", data=record)]))
     assert b"Name: demo" in InstalledWheel(path, FILENAME, "3.11", trimmed=False).metadata()
->>>>>>> 6bedff15 (fix(image): METADATA that RECORD has otherwise is read)
 
 
 @pytest.mark.parametrize("algorithm", ["sha256", "sha512"])
