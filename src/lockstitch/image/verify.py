@@ -312,7 +312,7 @@ class Contents:
             return
         if file.digest and hashed.startswith("sha256="):
             actual = record_hash(file.digest)
-            if hashed.rstrip("=") != actual:
+            if hashed.rstrip("=") not in {actual, f"sha256={file.digest.hex}"}:
                 yield f"`{path}` of `{package}` is {actual}, its RECORD says {hashed:.80}"
                 return
         if size and size != str(file.size):

@@ -77,6 +77,8 @@ class Member:
         algorithm, _, value = self.recorded.partition("=")
         if algorithm != "sha256":
             return None
+        if _BLOB.fullmatch(value):  # in hexadecimal digits
+            return Digest.of_hex(value)
         hashed = base64.urlsafe_b64decode(value + "=" * (-len(value) % 4))
         return Digest.parse(f"sha256:{hashed.hex()}")
 

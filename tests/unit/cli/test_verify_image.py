@@ -17,6 +17,7 @@ from support.world import World
 from lockstitch.cli.main import main
 from lockstitch.digest import Digest, canonical_json, of_bytes
 from lockstitch.image.paths import site_packages
+from lockstitch.image.wheel import record_hash
 from lockstitch.lock import provenance, sbom
 from lockstitch.oci.layout import Layout
 from lockstitch.oci.model import Artifact, Descriptor
@@ -255,6 +256,18 @@ def test_a_file_that_its_record_does_not_know_as_it_is(layout: Layout, problems:
     assert ", its RECORD says sha256=" in changed
     assert added == f"`{SITE}/evil.pth` is of no package"
     assert len(only(found, "sbom")) == 1, "which is about the image before"
+
+
+def test_a_record_may_have_hexadecimal_digests(layout: Layout, problems: Problems) -> None:
+    def edit(files: dict[str, bytes]) -> None:
+        code = of_bytes(files[f"{SITE}/gamma/__init__.py"])
+        record = f"{SITE}/gamma-2.0.dist-info/RECORD"
+        written = record_hash(code).encode()
+        assert written in files[record]
+        files[record] = files[record].replace(written, f"sha256={code.hex}".encode())
+
+    forged(layout, edit, honest=True)
+    assert only(problems(), "packages") == []
 
 
 def test_what_is_missing_of_a_package(layout: Layout, problems: Problems) -> None:

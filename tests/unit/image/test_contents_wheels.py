@@ -325,10 +325,15 @@ def test_documents_that_spell_otherwise_agree(made: MakeLayer) -> None:
     made(documented(WHEEL=b"Wheel-Version: 1.9\n"))
 
 
-def test_a_record_may_have_hexadecimal_digests(made: MakeLayer) -> None:
+def test_a_record_may_have_hexadecimal_digests(made: MakeLayer, tmp_path: Path) -> None:
     digest = hashlib.sha256(CODE.data).hexdigest()
     record = f"demo/__init__.py,sha256={digest},{len(CODE.data)}\n".encode()
-    made(zipped([CODE, *metadata(), File(name=f"{INFO}/RECORD", data=record)]))
+    data = zipped([CODE, *metadata(), File(name=f"{INFO}/RECORD", data=record)])
+    made(data)
+    (tmp_path / FILENAME).write_bytes(data)
+    installed = InstalledWheel(tmp_path / FILENAME, FILENAME, "3.11", trimmed=False)
+    member = next(m for m in installed.wheel.members.values() if m.name == "demo/__init__.py")
+    assert str(member.sha256) == f"sha256:{digest}"
 
 
 def test_metadata_that_record_has_otherwise_is_read(tmp_path: Path) -> None:
