@@ -1,6 +1,7 @@
 """IMG: the images that a Dockerfile names, their versions, and whether it can be built."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,11 @@ from lockstitch import clock, environ, process
 from lockstitch.audit.rule import Finding, Rule, Severity, Skip
 from lockstitch.errors import LockstitchError
 from lockstitch.patterns import regex
-from lockstitch.repository.compose.services import compose_files
+from lockstitch.repository.compose.services import command_text, compose_files
 from lockstitch.repository.dockerfile.bases import Base
 from lockstitch.repository.dockerfile.images import Built, ImageFile, image_files, products
 from lockstitch.repository.dockerfile.installs import package_of
+from lockstitch.repository.dockerfile.recipes import running
 from lockstitch.repository.dockerfile.stages import line_of
 from lockstitch.repository.environment.programs import program
 from lockstitch.repository.files import Repository
@@ -28,6 +30,7 @@ _PYTHON = regex(r"python(3\.\d{1,2})\b")
 _PYTHON_BASE = regex(r"(?:python:|python)(3\.\d{1,2})\b")
 _VERSION = regex(r"(?<![\d.])\d+\.\d+\.\d+(?![\d.]*\d)")
 _MANY = 3  # places
+_TODAYS = regex(r"python:3(?:\.(?:9|1\d))?(?:-slim)?")
 _NEEDS_FULL = regex(
     r"git\+|\bgcc\b|\bg\+\+|\bmake\b|build-essential|setup\.py|\bgit\b|--no-binary|-dev\b"
 )
@@ -433,13 +436,16 @@ class IMG029(Rule):
 def _builds(built: Built) -> bool:
     """Return whether a step needs what a full image has: a compiler, git, sources of packages."""
     words = " ".join(step.instruction.text for step in built.steps)
-    return _NEEDS_FULL.search(words) is not None
+    checks = [use.service.healthcheck for use in built.uses]
+    asked = command_text(*(check.test for check in checks if check)) + words
+    calls = "curl" in asked and not any(i for _, i in built.installs if "curl" in i.names)
+    return _NEEDS_FULL.search(words) is not None or calls
 
 
 class IMG025(Rule):
     """A Dockerfile cannot be built.
 
-    Why: BuildKit refuses it before the first step.
+    Why: BuildKit refuses it before the first step, or apt-get has no such package any more.
 
     Bad:
         FROM python:3.11-slim
@@ -460,6 +466,27 @@ class IMG025(Rule):
             for problem in image.dockerfile.problems:
                 if problem.fatal:
                     yield self.finding(image.path, problem.line, problem.message)
+        seen = set()
+        table = load_table("lockstitch.repository.dockerfile", "ended.toml")["packages"]
+        for built in running(repo):
+            gone = table.get(_release(built), {})
+            for install in [i for _, i in built.installs if i.tool == "apt" and gone]:
+                for name in install.names:
+                    instead = next((gone[old] for old in gone if re.fullmatch(old, name)), None)
+                    if instead is not None and (name, built.image.path) not in seen:
+                        seen.add((name, built.image.path))
+                        message = f"`{name}` is not in {_release(built)}, the release of"
+                        message += (
+                            f" `{built.chain[0].base.text:.80}`: apt-get finds no such package"
+                        )
+                        yield self.finding(built.image.path, install.line, message, hint=instead)
+
+
+def _release(built: Built) -> str:
+    """Return the distribution's release of an image, empty where its tag does not say it."""
+    written, base = built.chain[0].base.text, built.base
+    said = base and (base.release in written or "ubuntu" in written or _TODAYS.fullmatch(written))
+    return base.release if base and said else ""
 
 
 class IMG090(Rule):

@@ -162,7 +162,8 @@ def _is_made(repo: Repository, path: str) -> bool:
     if any(repo.exists(f"{parent}.dvc") for parent in parents[:-1]):
         return True
     pipeline = (repo.text("dvc.yaml") or "") + (repo.text("Makefile") or "")
-    if path in pipeline or posixpath.basename(path) in pipeline:
+    base = posixpath.basename(path)
+    if path in pipeline or (base in pipeline and not base.startswith("requirements")):
         return True
     modules = repo.text(".gitmodules") or ""
     return any(f"path = {parent}\n" in modules for parent in parents[:-1])

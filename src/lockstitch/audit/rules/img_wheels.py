@@ -62,6 +62,9 @@ def _machine(built: Built) -> Machine:
     return Machine(python=python, processor="aarch64" if arm else "x86_64")
 
 
+_PLAIN = frozenset({"watchdog"})  # what it compiles is for macOS
+
+
 def _listed(names: list[str]) -> str:
     return first_of([f"`{name}`" for name in names], 5)
 
@@ -108,7 +111,9 @@ def _by_lock(repo: Repository, built: Built) -> str:
     names = [
         pin.name
         for pin in every
-        if verdict(pin, machine) is Verdict.WHEEL and verdict(pin, musl) is not Verdict.WHEEL
+        if pin.name not in _PLAIN
+        and verdict(pin, machine) is Verdict.WHEEL
+        and verdict(pin, musl) is not Verdict.WHEEL
     ]
     if not names:
         return ""

@@ -354,7 +354,7 @@ class STK005(Rule):
 
 def _waits_itself(service: Service) -> bool:
     image = image_of(service)
-    if image and image.last in _PATIENT:
+    if image and (image.last in _PATIENT or image.last.endswith("exporter")):
         return True
     return _WAITS.search(command_text(service.entrypoint, service.command)) is not None
 
@@ -392,7 +392,8 @@ class STK006(Rule):
                 hint = (
                     f"depends_on: {{{target.name}: {{condition: service_completed_successfully}}}}"
                 )
-                yield self.finding(*place, message, hint=hint)
+                fix = _long_form(repo, service, stack)
+                yield self.finding(*place, message, hint=hint, fix=fix)
             if not _is_awaited(repo, target) or place in seen:
                 continue
             # A health check comes first, which STK005 says.
@@ -405,21 +406,29 @@ class STK006(Rule):
                     " not for its being ready"
                 )
                 hint = f"depends_on: {{{target.name}: {{condition: service_healthy}}}}"
-                fix: tuple[Edit, ...] = ()
-                if _has_check(repo, target) is True:  # else nothing would ever start
-
-                    def is_ready_later(other: Service) -> bool:
-                        return _is_awaited(repo, other) and _has_check(repo, other) is True
-
-                    others = [stack.services[n] for n in service.depends_on if n in stack.services]
-                    if not any(_gets_check(repo, other) for other in others):  # else it comes first
-                        fix = stk_fixes.conditions(repo, service, stack, is_ready_later)
+                fix = _long_form(repo, service, stack) if _has_check(repo, target) else ()
                 yield self.finding(*place, message, hint=hint, fix=fix)
+
+
+def _long_form(repo: Repository, service: Service, stack: Stack) -> tuple[Edit, ...]:
+    """Return the edits that say what a service waits for, none where a check comes first."""
+
+    def condition(other: Service) -> str:
+        if _ends(other):
+            return "service_completed_successfully"
+        ready = _is_awaited(repo, other) and _has_check(repo, other) is True
+        return "service_healthy" if ready else "service_started"
+
+    others = [stack.services[name] for name in service.depends_on if name in stack.services]
+    first = any(_gets_check(repo, other) for other in others)
+    return () if first else stk_fixes.conditions(repo, service, stack, condition)
 
 
 def _ends(target: Service) -> bool:
     """Return whether a service only prepares what others need: tables, users, buckets."""
-    command = command_text(target.entrypoint, target.command)
+    command, restart = command_text(target.entrypoint, target.command), target.values.get("restart")
+    if restart is not None and restart.text in {"always", "unless-stopped"}:
+        return False
     return _PREPARES.search(command) is not None and not _STAYS.search(command)
 
 

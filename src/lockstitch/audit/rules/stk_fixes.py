@@ -213,7 +213,7 @@ def _store_port(service: Service) -> str:
 
 
 def conditions(
-    repo: Repository, service: Service, stack: Stack, is_awaited: Callable[[Service], bool]
+    repo: Repository, service: Service, stack: Stack, condition: Callable[[Service], str]
 ) -> Fix:
     """Return the edits that write `depends_on` in its long form, each name with a condition."""
     node = service.nodes.get("depends_on")
@@ -222,11 +222,7 @@ def conditions(
     names = [item.text for item in node.items if isinstance(item, yaml.Scalar)]
     targets = [stack.services.get(name) for name in names]
     wanted = {
-        name: {
-            "condition": "service_healthy"
-            if target is not None and is_awaited(target)
-            else "service_started"
-        }
+        name: {"condition": condition(target) if target is not None else "service_started"}
         for name, target in zip(names, targets, strict=True)
     }
     changes = _Changes(repo, service)

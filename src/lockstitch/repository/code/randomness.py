@@ -93,5 +93,6 @@ def _neural(source: Source, *, steps: bool) -> Call | None:
     keras = any(re.match(r"(?:tensorflow\.)?keras\.", name) for name in (*names, *source.imports))
     layers = any(".layers." in n or n.endswith((".Sequential", ".Dense")) for n in names)
     if keras and layers:
-        return next((call for call in source.calls if call.name.endswith(".fit")), None)
+        fits = [call for call in source.calls if call.name.endswith(".fit")]
+        return min(fits, key=lambda call: not _gives(call, "epochs"), default=None)
     return None

@@ -49,6 +49,8 @@ _PORT = regex(
     r"(?:(?P<host>\[[^\]]*\]|[^:\[\]]*):)?"
     r"(?:(?P<published>[0-9-]*):)?(?P<target>[0-9]+(?:-[0-9]+)?)(?:/(?P<protocol>\w+))?"
 )
+_BRACED = regex(r"\$\{[^}]*\}")
+_SPACE = "\ue000"  # stands for a space within a variable, which ends no word
 _NUMBERS = regex(r"[0-9]+(-[0-9]+)?")
 _DRIVE = regex(r"([A-Za-z]:[\\/][^:]*)(?::(.*))?", re.DOTALL)
 # The keys of a service that have a field of their own.
@@ -226,12 +228,13 @@ class _Fields(_Nodes):
             text = self.interpolated(node, node.text)
             try:
                 # A variable that nobody sets stays a word of its own, which knows its name.
-                split = shlex.split(node.text if text.unknown else text.text)
+                raw = _BRACED.sub(lambda m: m[0].replace(" ", _SPACE), node.text)
+                split = shlex.split(raw if text.unknown else text.text)
             except ValueError as error:
                 self.complain(node, f"`{what}` cannot be split into words: {error}")
                 split = []
             words = tuple(
-                self.interpolated(node, word)
+                self.interpolated(node, word.replace(_SPACE, " "))
                 if text.unknown
                 else text._replace(text=word, raw=word)
                 for word in split
