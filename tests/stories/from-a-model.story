@@ -19,8 +19,8 @@ $ lockstitch new service --from-model model --server torch  # exits 2
 > error: `torch` is not a server
 > hint: there is: mlflow, onnx
 $ lockstitch new service --from-model model --python 3.7  # exits 2
-> error: `3.7` is not a Python of a base
-> hint: there is: 3.8, 3.9, 3.10, 3.11, 3.12, 3.13, 3.14
+> error: `3.7` is not a Python of a base (they have 3.8, 3.9, 3.10, 3.11, 3.12, 3.13, 3.14)
+> hint: the same command with --python 3.8
 $ sed -i s/3.11.7/3.7.17/ model/MLmodel
 $ lockstitch new service --from-model model  # exits 1
 > error: the model was trained with Python 3.7.17 (`MLmodel`), and bases have 3.8, 3.9, 3.10, 3.11, 3.12, 3.13, 3.14

@@ -47,6 +47,11 @@ _CAUSE = regex(r"\s+(?:cause|Caused by): ")
 _UNSENT = regex(r"error sending request for url \((\S+?)\)")
 _OLDER = regex(r"requested Python version \([^)]*\) does not satisfy Python>=(\d+\.\d+)")
 _GONE = regex(r"\b(\S+) was not found in the package registry")
+_FULL = regex(r"(`[^`]+`): (?:No space left on device|Disk quota exceeded)")
+_OF_GIT = regex(
+    r"(?s)git fetch [^`]*?'([^'+]+)'.*?\n\s*(?:fatal|ERROR): "
+    r"(?:unable to access '[^']*': )?([^\n]+)"
+)
 _OS_ERROR = regex(r" \(os error \d+\)")
 _CONSTRAINTS = {"constraint-dependencies", "override-dependencies"}
 # The settings of uv that say where packages come from, and whether they name places.
@@ -509,6 +514,13 @@ def unsolved(what: str, output: str) -> LockstitchError:
     if unsent and causes:
         message, hint = no_answer(unsent[1], _OS_ERROR.sub("", causes[-1]).lower())
         return LockstitchError(f"{what}: {message}", hint=hint)
+    if full := _FULL.search(output):
+        hint = "free some space, or set UV_CACHE_DIR to a folder on a larger disk"
+        return LockstitchError(f"{what}: no space left on the disk for {full[1]}", hint=hint)
+    if unreached := _OF_GIT.search(output):
+        url, reason = unreached.groups()
+        hint = f"`git ls-remote {url}` shows what git needs there; then run the same command again"
+        return LockstitchError(f"{what}: git does not get `{url}`: {reason}", hint=hint)
     if "No solution found" in output:
         hint = "change the requirements that exclude each other in pyproject.toml"
         conflict = " ".join(_CAUSE.sub("", line).strip() for line in lines[1:])

@@ -1,7 +1,8 @@
 """Finds the project and reads its pyproject.toml once, at the edge."""
 
+import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -24,6 +25,13 @@ _OTHER_KINDS = (
     *("environment.yml", "environment.yaml", "*.py"),
 )
 _OLD = "[tool.lockstep"  # the name until version 0.1
+
+
+def nearest_python(minor: str, among: Sequence[str] = PYTHONS) -> str:
+    """Return the one of some minor versions of Python that is nearest to a text."""
+    match = re.match(r"\D*3\.(\d+)", minor)
+    wanted = int(match[1]) if match else 11
+    return min(among, key=lambda version: abs(int(version.partition(".")[2]) - wanted))
 
 
 def find_root(start: Path) -> Path:

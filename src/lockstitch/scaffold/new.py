@@ -84,7 +84,7 @@ def hook_files(manager: str, *, in_project: bool = True, has_code: bool = True) 
             is_rendered = path in _RENDERED
             texts[path] = _render(text, chosen, {"run": f"{manager} run"}) if is_rendered else text
     if not in_project:
-        texts["prek.toml"] = texts["prek.toml"].replace(".venv/bin/", f"{manager} run ")
+        texts["prek.toml"] = texts["prek.toml"].replace(".venv/bin/", f"{manager} run -- ")
     if not has_code:
         texts["prek.toml"] = texts["prek.toml"].replace(_OF_MYPY, r"\.pyi?$")
     return texts
@@ -133,8 +133,8 @@ def _near(word: str, names: Iterable[str]) -> str:
 def _check(folder: Path, template: str, manager: str, hooks: str, python: str) -> None:
     problems: list[LockstitchError] = []
     if python not in PYTHONS:
-        hint = f"there is: {', '.join(PYTHONS)}"
-        message = f"`{python}` is not a Python that the templates run on"
+        message = f"the templates run on Python {', '.join(PYTHONS)}, not on `{python}`"
+        hint = f"lockstitch new {folder.name} --python {load.nearest_python(python, PYTHONS)}"
         problems.append(UsageError(message, hint=hint))
     if template not in TEMPLATES:
         hint = _near(template, TEMPLATES)

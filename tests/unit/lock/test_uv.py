@@ -138,6 +138,35 @@ def test_what_builds_keeps_the_bounds_that_uv_has_for_it(
     assert pin.startswith("setuptools==82.0 ")
 
 
+_UNREACHED = """\
+error: Git operation failed
+  cause: process didn't exit successfully: `git fetch 'https://git.test/a' '+HEAD:refs/x'` (128)
+         --- stderr
+         fatal: unable to access 'https://git.test/a/': Could not resolve host: git.test
+"""
+_UNWRITTEN = """\
+error: Failed to write to the client cache
+  cause: failed to write to file `/c/x`: No space left on device (os error 28)
+"""
+
+
+@pytest.mark.parametrize(
+    ("output", "message", "hint"),
+    [
+        (
+            _UNREACHED,
+            "git does not get `https://git.test/a`: Could not resolve host: git.test",
+            "git ls-remote https://git.test/a",
+        ),
+        (_UNWRITTEN, "no space left on the disk for `/c/x`", "UV_CACHE_DIR"),
+    ],
+)
+def test_a_host_of_git_and_a_full_disk(output: str, message: str, hint: str) -> None:
+    error = uv.unsolved("it cannot be locked", output)
+    assert error.message == f"it cannot be locked: {message}"
+    assert hint in error.hint
+
+
 def test_an_error_of_a_build_ends_with_what_its_traceback_ends_with() -> None:
     frames = "".join(
         f'      File "setup{n}.py", line 1, in x\n        run()\n        ^^^\n' for n in range(30)

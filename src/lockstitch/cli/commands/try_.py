@@ -22,6 +22,7 @@ import re
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import PurePath
 
 from lockstitch import environ, files
@@ -133,13 +134,14 @@ def _variable(word: str) -> tuple[str, str]:
 
 
 def _chosen(session: Session, name: str | None) -> ImageSpec:
-    if name is not None:
-        return session.project.image(name)
-    if len(session.project.images) == 1:
-        return session.project.images[0]
-    names = [image.name for image in session.project.images]
-    message = f"this project has several images: {', '.join(names)}"
-    raise UsageError(message, hint=f"lockstitch try {names[0]}")
+    images = {image.name: image for image in session.project.images}
+    if name in images or (name is None and len(images) == 1):
+        return images[name or next(iter(images))]
+    has = ", ".join(images)
+    unknown = f"`{name}` is not an image of this project (it has: {has})"
+    message = unknown if name else f"this project has several images: {has}"
+    near = get_close_matches(name or "", images, n=1, cutoff=0) or [*images]
+    raise UsageError(message, hint=f"lockstitch try {near[0]}")
 
 
 def _built(session: Session, spec: ImageSpec) -> Image:

@@ -23,6 +23,7 @@ _LOCAL = frozenset({"127.0.0.1", "localhost", "::1", None})
 _SERVES = frozenset({"run_app", "serve", "serve_forever", "run_simple", "run_server", "listen"})
 _PORTS = ("port", "server_port", "bind_port")
 _HIGHEST = 65535
+_DEEPEST = 5  # names that stand for others
 
 
 @frozen
@@ -369,15 +370,33 @@ def _text(call: ast.Call) -> str:
     return first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else ""
 
 
-def _number(node: ast.expr, constants: Mapping[str, ast.expr], depth: int = 0) -> int:
+def _key(node: ast.expr) -> str:
+    """Return what an expression reads of settings: `server.port` of `c["server"].get("port", 80)`.
+
+    The object itself has no name here, since a file's values are known by their keys alone.
+    """
     match node:
-        case ast.Constant(value=bool()):
-            return 0
-        case ast.Constant(value=int(number)):
-            return number if 0 < number <= _HIGHEST else 0
-        case ast.Constant(value=str(text)):
+        case ast.Subscript(value=inner, slice=ast.Constant(value=str(name))):
+            names = [name]
+        case ast.Call(func=ast.Attribute(value=inner, attr="get" | "getint"), args=args):
+            names = [
+                a.value for a in args if isinstance(a, ast.Constant) and isinstance(a.value, str)
+            ]
+        case ast.Attribute(value=inner, attr=name):
+            names = [name]
+        case _:
+            return ""
+    return ".".join([*filter(None, [_key(inner)]), *names])
+
+
+def _number(node: ast.expr, constants: Mapping[str, ast.expr], depth: int = 0) -> int:
+    if (key := _key(node)) in constants and depth < _DEEPEST:
+        return _number(constants[key], constants, depth + 1)
+    match node:
+        case ast.Constant(value=value):
+            text = str(value)  # `True` is no number
             return int(text) if text.isdecimal() and 0 < int(text) <= _HIGHEST else 0
-        case ast.Name(id=name) | ast.Attribute(attr=name) if name in constants and depth < 5:
+        case ast.Name(id=name) | ast.Attribute(attr=name) if name in constants and depth < _DEEPEST:
             return _number(constants[name], constants, depth + 1)
         case (
             ast.Call(args=[_, default])

@@ -381,6 +381,8 @@ class _Reader:
         """Return the value of a name or attribute, here or in the file that defines it."""
         if isinstance(node, ast.Attribute) and node.attr == "instance_path":
             return "instance"  # of Flask
+        if isinstance(node, ast.Attribute) and node.attr == "root_path":
+            return _parent(_ROOT + self._code.path)  # of Flask too
         if isinstance(node, ast.Name):
             if node.id in self._values:
                 return self.value(self._nearest(node), depth + 1)

@@ -32,7 +32,7 @@ _VARIABLE = re.compile(r"\$[({](\w+)[)}]|\{\{\s*(\w+)\s*\}\}")  # of make, and o
 _GIVEN = re.compile(r"(?:export\s+)?(\w+)\s*(?:\?|::?)?=\s*(.*?)\s*(?:\s#.*)?")
 _SETTINGS = re.compile(  # files that tell programs where their data is
     r"(?:.*/)?(?:(?:params|parameters|configs?|settings|conf|cfg)[\w.-]*"
-    r"|(?:configs?|conf|settings|params)/[\w./-]+)\.(?:ya?ml|json|toml|ini|cfg)"
+    r"|(?:configs?|conf|cfg|settings|params|parameters)/[\w./-]+)\.(?:ya?ml|json|toml|ini|cfg)"
 )
 _LONGEST_SETTINGS = 50_000  # characters
 _TASKS = (  # files of managers, and the tables of their tasks
@@ -578,14 +578,16 @@ def _of_text(
 
 
 def processes(repo: Repository) -> Iterator[NamedCommand]:
-    """Yield the processes of a Procfile as images: `web` serves, `release` runs before others.
+    """Yield the processes of a Procfile as images: `web` serves, after what `release` makes.
 
-    Without one, those that the settings of a host start.
+    Without one, those that the settings of a host start. Migrations are of a database elsewhere.
     """
-    lines = itertools.groupby([*_procfile(repo)] or _hosts(repo), lambda c: (c.source, c.label))
-    for (_, label), several in lines:
+    every = [*_procfile(repo)] or [*_hosts(repo)]
+    made = [c for c in every if c.label == "release" and not {"migrate", "upgrade"} & {*c.words}]
+    for (_, label), several in itertools.groupby(every, lambda c: (c.source, c.label)):
         *earlier, last = several
-        before = tuple(command.words for command in earlier if not command.serves)
+        first = [c for c in made if label == "web" and c.folder == last.folder]
+        before = tuple(c.words for c in [*first, *earlier] if not c.serves)
         for command in [*(c for c in earlier if c.serves), last] if label != "release" else ():
             named = "serve" if label == "web" else label
             serves_web = command.serves or label == "web"
@@ -771,8 +773,8 @@ def settings_of(repo: Repository) -> Iterator[tuple[str, str]]:
 def _leaves(content: object, above: str = "") -> Iterator[tuple[str, str]]:
     for key, value in content.items() if isinstance(content, dict) else ():
         inside = f"{above}.{key}" if above else str(key)
-        if isinstance(value, str) and value and not re.search(r"[\s${}]", value):
-            yield inside, value
+        if isinstance(value, str | int) and not re.search(r"[\s${}]|^$", str(value)):
+            yield inside, str(value)
         else:
             yield from _leaves(value, inside)
 
@@ -860,15 +862,19 @@ def _shell_scripts(repo: Repository, own: AbstractSet[str]) -> Iterator[NamedCom
 
 
 def _tasks(repo: Repository, own: AbstractSet[str]) -> Iterator[NamedCommand]:
-    """Yield the tasks that pyproject.toml, a Pipfile or pixi.toml names."""
-    for name, path in _TASKS:
+    """Yield the tasks that a pyproject.toml, a Pipfile or a pixi.toml names."""
+    names = sorted(repo.every_name, key=lambda name: name.count("/"))
+    for name, path in (
+        (n, p) for base, p in _TASKS for n in names if posixpath.basename(n) == base
+    ):
         for label, task in table(repo.toml(name) or {}, *path).items():
             given = task if isinstance(task, dict) else {"cmd": task}
             text = given.get("cmd") or given.get("shell") or ""
             text = shlex.join(map(str, text)) if isinstance(text, list) else text
             lines = repo.lines(name)
             line = next((n for n, line in enumerate(lines, 1) if line.startswith(label)), 1)
-            folder = str(given.get("cwd") or given.get("working_dir") or "")
+            inner = str(given.get("cwd") or given.get("working_dir") or "")
+            folder = posixpath.join(posixpath.dirname(name), inner)
             for command in _of_text(name, line, text, label, own) if isinstance(text, str) else ():
                 inside = posixpath.normpath(posixpath.join(folder, command.folder))
                 yield replace(command, folder=inside)

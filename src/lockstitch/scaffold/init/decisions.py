@@ -262,9 +262,8 @@ def _base(
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
     if named and named not in load.PYTHONS:
-        hint = f"there is: {', '.join(load.PYTHONS)}"
-        message = f"`{named}` is not a Python of a base"
-        raise UsageError(message, hint=hint)
+        message = f"`{named}` is not a Python of a base (they have {', '.join(load.PYTHONS)})"
+        raise UsageError(message, hint=f"lockstitch init --python {load.nearest_python(named)}")
     settings = table(facts.document, "tool", "lockstitch")
     if settings:
         python = text if isinstance(text := settings.get("python"), str) else ""

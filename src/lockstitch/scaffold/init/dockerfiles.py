@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from lockstitch.python.commands import entry_of
 from lockstitch.python.imports import Entry
-from lockstitch.repository.code.applications import Application, default_of, is_local, says_port
+from lockstitch.repository.code.applications import Application, is_local, says_port
 from lockstitch.scaffold.init.commands import NamedCommand
 from lockstitch.scaffold.init.program import HOST, SERVE, Program, below, module_of
 from lockstitch.scaffold.init.servers import WAYS, Servers
@@ -63,14 +63,17 @@ class Dockerfiles:
         if not health and application and port:
             health = self._servers.health_of(application)
         health = health or (django.health if django else self._servers.default_health(kind))
-        for name, value in WAYS()["env"].get(kind, {}).items():
-            env.setdefault(name, value)
+        settings = {n: v for n, v in (django.env if django else {}).items() if n != "PYTHONPATH"}
+        env = {**WAYS()["env"].get(kind, {}), **settings, **env}
         env = self._starts.better_root(begun if by_name else words, env, root)
         trains = any("train" in word for step in (words, *hint.before) for word in step)
         named = hint.label or ("serve" if port else "train" if trains else "app")
         steps = [s for s in self._steps(hint, env, named) if s.command != tuple(words)]
         done = {word for step in steps for word in step.command}
-        own = django.before if django and not root else ()
+        own = [
+            replace(step, command=tuple(self._from(root, step.command)), workdir=root, env=env)
+            for step in (django.before if django else ())
+        ]
         return Program(
             image=named,
             kind=kind,
@@ -130,7 +133,7 @@ class Dockerfiles:
         ports = (v for n, v in told if n.endswith("PORT") and n in text and v.isdecimal())
         port = _said_port(words) or hint.port or int(next(ports, "0")) or by_file
         named = {"uvicorn", "gunicorn", "hypercorn"} & {*words} or kind == "django"
-        return port or (8000 if named else 0) or default_of(kind)[0]
+        return port or (8000 if named else 0) or self._servers.default_port(kind)
 
     def _steps(self, hint: NamedCommand, env: Mapping[str, str], image: str) -> Iterator[Program]:
         """Yield what an image starts before its program."""

@@ -46,7 +46,9 @@ _NO_WORDS = {"requirements", "requirement", "reqs", "req", "txt", "text", "in", 
 _DEEPEST = 4  # folders down to a list of requirements
 _MOST = 20_000  # files of a project that are looked at
 _SHOWN = 12
-_INSTALLERS = frozenset({"pip", "setuptools", "wheel", "uv", "poetry"})
+_INSTALLERS = frozenset(
+    {"pip", "setuptools", "wheel", "uv", "poetry", "pipenv", "pdm", "hatch", "pip-tools"}
+)
 _SERVERS = frozenset({"fastapi", "uvicorn", "starlette"})  # the image that serves gets them
 _SCRIPT = re.compile(r"(?m)^# /// script$\s(?P<content>(^#(| .*)$\s)+)^# ///$")
 
@@ -141,6 +143,7 @@ class _Place:
     repo: Repository
     installed_files: frozenset[str]
     installed: tuple[tuple[str, str], ...]  # requirements, each with the Dockerfile's place
+    nested: tuple[str, ...]  # folders that are repositories of their own
 
 
 def read_inputs(
@@ -154,7 +157,7 @@ def read_inputs(
     """
     folder.text("requirements.txt", any_encoding=True)  # refuses what is no file
     place = _look(folder)
-    inputs = Inputs()
+    inputs = Inputs(notes=[f"left out: `{f}`: a repository of its own" for f in place.nested])
     project = table(document, "project")
     poetry = table(document, "tool", "poetry")
     conda = _environment_of(place)
@@ -211,7 +214,7 @@ def _look(folder: Folder) -> _Place:
                 installed_files |= {posixpath.basename(name) for name in install.files}
                 where = f"{image.path}:{install.line}"
                 installed += [(text, where) for text in install.required if install.is_pip]
-    return _Place(folder, tuple(names), repo, frozenset(installed_files), tuple(installed))
+    return _Place(folder, tuple(names), repo, frozenset(installed_files), tuple(installed), nested)
 
 
 def _unprintable(name: str) -> bool:
@@ -298,6 +301,9 @@ def _undeclared(
     _take_members(inputs, place, document)
     if not inputs.dependencies:
         _take_bento(inputs, place, document)
+    if not inputs.dependencies and (pins := managers.pylock(place.folder)):
+        inputs.add(pins)
+        inputs.used.append("pylock.toml")
     if not inputs.dependencies and not any(role != "dev" for role in inputs.groups):
         _take_below(inputs, place, lists)
     if not inputs.dependencies and not inputs.groups:
@@ -720,7 +726,7 @@ def _locked(inputs: Inputs, place: _Place) -> None:
         for lock in locks
         if place.folder.has(name := posixpath.join(folder, lock))
     ]
-    if place.folder.has("uv.lock"):  # which is the lock
+    if place.folder.has("uv.lock") or "pylock.toml" in inputs.used:  # which has all of it
         there = []
     names = "`, `".join(there if inputs.folders else there[:1])
     pins = _agreed(inputs, place, there) if inputs.folders else []

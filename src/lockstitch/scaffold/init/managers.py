@@ -233,6 +233,16 @@ def locked(folder: Folder, name: str) -> tuple[str, ...]:
     return tuple(sorted(pin for pin in pins if pin))
 
 
+def pylock(folder: Folder) -> list[str]:
+    """Return the requirements that a pylock.toml is, with their markers."""
+    document = parse_toml(folder.text("pylock.toml") or "", "`pylock.toml`", hint="uv lock")
+    lines = []
+    for entry in tables(document.get("packages")):
+        marker = f" ; {entry['marker']}" if "marker" in entry else ""
+        lines.append(requirement(f"{entry.get('name')}=={entry.get('version')}{marker}"))
+    return [line for line in lines if line]
+
+
 def _pins(name: str, text: str) -> Iterator[tuple[str, str]]:
     try:
         document: Any = (

@@ -115,7 +115,9 @@ def find(facts: Facts, python: str) -> Found:
         codes=codes,
         opened=Opened(
             codes,
-            {n: v for p in programs for n, v in (*p.given.items(), *p.env.items())},
+            # A place of a volume, which only the service has, is none of the image.
+            {n: v for p in programs for n, v in p.given.items() if not v.startswith("/")}
+            | {n: v for p in programs for n, v in p.env.items()},
             lambda: commands.settings_of(repo),
             commands.public(examples(repo.text)),
         ),
@@ -163,7 +165,7 @@ class _Finder:
             self._without_image([*chosen.values()])
         trained = any(self._is_training(p) for p in chosen.values())
         if not served:
-            for program in self._servers.programs():
+            for program in map(self._told, self._servers.programs()):
                 name = self._free(program, chosen)
                 if name:
                     chosen[name] = replace(program, image=name)
@@ -187,6 +189,15 @@ class _Finder:
         used = {p.path for p in chosen.values()}
         self.others = [p for p in scripts if p.path not in used]
         return [chosen[name] for name in sorted(chosen, key=lambda n: (n != TRAIN, n))]
+
+    def _told(self, program: Program) -> Program:
+        """Return a server whose file is run with the arguments that it cannot run without."""
+        if program.command[0] != "python" or program.command[-1].isdecimal():
+            return program
+        hints = [hint for hint in self._starts.hints if self._starts.points(hint, program.path)]
+        arguments, source, _ = self._arguments(program.path, hints)
+        reason = f"{program.reason}; its arguments are of {source}" if arguments else program.reason
+        return replace(program, command=(*program.command, *arguments), reason=reason)
 
     def notebooks(self, names: Sequence[str]) -> tuple[list[Program], list[Program]]:
         """Return the notebook that an image runs, the likeliest, and the others.

@@ -1,5 +1,6 @@
 """The servers and workers of a repository by their code."""
 
+import ast
 import functools
 import posixpath
 import re
@@ -16,8 +17,8 @@ from lockstitch.repository.code.applications import (
     health_of_parts,
     is_local,
 )
-from lockstitch.repository.files import Repository
 from lockstitch.resources import load_table
+from lockstitch.scaffold.init.commands import settings_of
 from lockstitch.scaffold.init.program import HOST, SERVE, Program, begun_in, module_of
 from lockstitch.scaffold.init.starts import APART, Starts
 from lockstitch.values import replace
@@ -51,7 +52,11 @@ class Servers:
 
     def __init__(self, starts: Starts) -> None:
         self._starts = starts
-        self._fields = fields_of(starts.codes.values())
+        settings = {key: ast.Constant(value) for key, value in settings_of(starts.repo)}
+        self._fields = {
+            **{key: value for key, value in settings.items() if key.lower().endswith("port")},
+            **fields_of(starts.codes.values()),
+        }
 
     def above(self, port: int, source: str) -> int:
         """Return a port that a user may listen on."""
@@ -59,6 +64,12 @@ class Servers:
             return port
         self._starts.notes.append(f"`{source}`: port {port} needs root: {8000 + port} in its place")
         return 8000 + port
+
+    def default_port(self, kind: str) -> int:
+        """Return the port of a framework where no command names one, by its settings or its own."""
+        settings = self._starts.repo.toml(".streamlit/config.toml") or {}
+        port = table(settings, "server").get("port") if kind == "streamlit" else None
+        return port if isinstance(port, int) else default_of(kind)[0]
 
     def default_health(self, kind: str) -> str:
         """Return the route that a framework answers by itself, in the versions that are asked."""
@@ -219,7 +230,7 @@ class Servers:
     def served(self, app: Application, image: str) -> Program:
         """Return the program that serves an application, as an image of a name."""
         app = self._runner(app)
-        default, health = default_of(app.kind)[0], self.default_health(app.kind)
+        default, health = self.default_port(app.kind), self.default_health(app.kind)
         port = app.port or default
         pointed = [s for s in self._starts.hints if self._starts.points(s, app.path) and s.port]
         if not app.port and pointed:
@@ -232,9 +243,6 @@ class Servers:
         port = self.above(port, f"{app.path}:{app.line}") if app.by in _APIS else port
         needs = dict(WAYS()["needs"].get(app.kind, {}))
         command, env = self._command(app, port, needs)
-        if app.by == "streamlit":
-            port = _configured(self._starts.repo) or port
-            command = [w if w != str(app.port or default) else str(port) for w in command]
         env |= WAYS()["env"].get(app.kind, {})
         if app.kind == "gradio":
             env["GRADIO_SERVER_PORT"] = str(port)
@@ -318,8 +326,7 @@ class Servers:
             text = self._starts.repo.text(name) or ""
             if "DJANGO_SETTINGS_MODULE" not in text:
                 continue
-            match = re.search(r"DJANGO_SETTINGS_MODULE[\"'],\s*[\"']([\w.]+)", text)
-            settings = match[1] if match else ""
+            settings = _settings_in(text)
             folder = posixpath.dirname(name)
             package = settings.partition(".")[0]
             needs = dict(WAYS()["needs"]["django"])
@@ -330,6 +337,8 @@ class Servers:
             env = {"PYTHONPATH": f"/app/{folder}"} if folder else {}
             env |= {} if name in manage else {"DJANGO_SETTINGS_MODULE": settings}
             wsgi = posixpath.join(folder, package, "wsgi.py")
+            told = _settings_in(self._starts.repo.text(wsgi) or "") or settings
+            env |= {"DJANGO_SETTINGS_MODULE": told} if told != settings else {}
             if wsgi in self._starts.codes and (
                 "gunicorn" in self._starts.declared or name not in manage
             ):
@@ -337,8 +346,8 @@ class Servers:
                 words = ["gunicorn", "--bind", f"{HOST}:8000", f"{package}.wsgi:application"]
             else:
                 words = [*manage, "runserver", f"{HOST}:8000", "--noreload"]
-            reason = f"{name}:1: Django's settings are `{settings}`"
-            place = posixpath.join(folder, settings.replace(".", "/"))
+            reason = f"{name}:1: Django's settings are `{told}`"
+            place = posixpath.join(folder, *told.split(".")[:-1], "")
             texts = [
                 self._starts.repo.text(n) or "" for n in self._starts.codes if n.startswith(place)
             ]
@@ -404,14 +413,13 @@ class Servers:
         return min(tops, key=lambda name: (name.count("/"), name), default=path)
 
 
+def _settings_in(text: str) -> str:
+    match = re.search(r"DJANGO_SETTINGS_MODULE[\"'],\s*[\"']([\w.]+)", text)
+    return match[1] if match else ""
+
+
 def _named_by_folder(path: str) -> str:
     """Return the name of the image of one of several applications: its folder's."""
     folders = [part for part in path.split("/")[:-1] if part.lower() not in _LAYERS]
     name = re.sub(r"[^a-z0-9]+", "-", folders[0].lower()).strip("-") if folders else ""
     return name or SERVE
-
-
-def _configured(repo: Repository) -> int:
-    settings = repo.toml(".streamlit/config.toml") or {}
-    port = table(settings, "server").get("port")
-    return port if isinstance(port, int) else 0

@@ -57,17 +57,13 @@ def python_of(model: Model, wanted: str) -> str:
     if minor in load.PYTHONS:
         return minor
     have = ", ".join(load.PYTHONS)
+    nearest = load.nearest_python(minor)
     if wanted:
-        message = f"`{wanted}` is not a Python of a base"
-        raise UsageError(message, hint=f"there is: {have}")
+        message = f"`{wanted}` is not a Python of a base (they have {have})"
+        raise UsageError(message, hint=f"the same command with --python {nearest}")
     message = f"the model was trained with Python {model.python} (`{model.python_source}`), and "
     message += f"bases have {have}"
-    nearest = min(load.PYTHONS, key=lambda version: abs(_number(version) - _number(minor)))
     raise LockstitchError(message, hint=f"try it on another one: add --python {nearest}")
-
-
-def _number(minor: str) -> int:
-    return int(minor.partition(".")[2] or 0)
 
 
 def service(model: Model, wanted: str) -> Service:
@@ -152,7 +148,7 @@ def _pyproject(model: Model, server: Service, uri: str, name: str, python: str) 
     if model.example is not None:
         image |= {"request": REQUEST, "request-path": _INVOCATIONS}
     image |= {"bytecode": True, "trim": True}  # starts in a fifth of the time, a fifth smaller
-    after = f"3.{_number(python) + 1}"
+    after = f"3.{int(python.partition('.')[2] or 0) + 1}"
     project = {
         "name": name,
         "version": "0.1.0",
