@@ -736,9 +736,6 @@ def _normal(path: Path) -> bytes:
     return _zip(members)
 
 
-_LISTED = (b"Requires-Dist:", b"Provides-Extra:")
-
-
 def _in_order(wheel: bytes) -> bytes:
     """Return a wheel with the requirements and extras of its METADATA sorted.
 

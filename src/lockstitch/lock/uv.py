@@ -528,6 +528,8 @@ def unsolved(what: str, output: str) -> LockstitchError:
         if older := _OLDER.search(conflict):
             # The project takes in Pythons that it may never run on, and uv looks for all of them.
             hint = f'requires-python = ">={older[1]}" or higher in [project]'
+        elif re.search(r"\{sys_platform == '(?:darwin|win32)'\}", conflict):
+            hint = "environments = [\"sys_platform == 'linux'\"] in [tool.uv]"  # as images are
         if gone := _GONE.search(conflict):
             name = gone[1]
             needed = re.search(rf"(?:project|:(\S+)) depends on {re.escape(name)}\b", conflict)

@@ -153,10 +153,14 @@ def _run(trial: Trial, *, writable: bool) -> tuple[Verdict, list[str]]:
         finally:
             process.stop(running, patience=10)
         output = _tail(log)
-        outcome = "asks" if code and not trial.spec.port and _asks(output) else outcome
+        asks = _last_line(output).startswith("EOFError: EOF when reading a line")
+        outcome = "asks" if code and not trial.spec.port and asks else outcome
         outcome = "failed" if raised or (answered and not answered.is_good) else outcome
         gave_up = gives_up(output) if outcome == "ended" else ""
-        waits = outcome in {"runs", "ended"} and _asks_in_vain(output)
+        # The last that it said is that a service does not answer.
+        told = lacks("\n".join(output.rstrip().splitlines()[-3:]))
+        in_vain = any(lack.kind in {"service", "host"} for lack in told)
+        waits = outcome in {"runs", "ended"} and in_vain
         outcome = "failed" if gave_up or waits else outcome
         ran = raised or answered is not None  # until it was stopped here
         code = code if outcome in {"ended", "failed"} and not ran else None
@@ -180,17 +184,6 @@ def _run(trial: Trial, *, writable: bool) -> tuple[Verdict, list[str]]:
 
 def _last_line(output: str) -> str:
     return output.rstrip().rpartition("\n")[2]
-
-
-def _asks_in_vain(output: str) -> bool:
-    """Return whether the last that a program said is that a service does not answer."""
-    told = lacks("\n".join(output.rstrip().splitlines()[-3:]))
-    return any(lack.kind in {"service", "host"} for lack in told)
-
-
-def _asks(output: str) -> bool:
-    """Return whether a program ended since nobody answered what it asked on its terminal."""
-    return _last_line(output).startswith("EOFError: EOF when reading a line")
 
 
 def _lacks(trial: Trial, outcome: str, output: str) -> tuple[Lack, ...]:

@@ -69,6 +69,9 @@ def test_a_python_that_no_version_has_is_told_from_a_conflict() -> None:
     )
     other = output.replace("the requested Python version (>=3.8) does not satisfy", "a needs")
     assert "exclude each other" in uv.unsolved("it cannot be locked", other).hint
+    mac = "No solution found\n because a{sys_platform == 'darwin'}>=1 has no wheels\n"
+    wanted = "environments = [\"sys_platform == 'linux'\"] in [tool.uv]"
+    assert uv.unsolved("it cannot be locked", mac).hint == wanted
 
 
 @pytest.fixture

@@ -134,9 +134,11 @@ def _assigned(code: Code, factories: Mapping[str, str]) -> Iterator[Application]
                     yield Application(kind=kind, path=code.path, line=node.lineno, name=name)
         if isinstance(node, ast.ClassDef):
             for decorator in node.decorator_list:
-                kind = _kind(code, decorator) or _decorates(code, decorator)
-                if kind == "bentoml":
-                    yield Application(kind=kind, path=code.path, line=node.lineno, name=node.name)
+                named = dotted(decorator, code.names) == "bentoml.service"
+                if named or _kind(code, decorator) == "bentoml":
+                    yield Application(
+                        kind="bentoml", path=code.path, line=node.lineno, name=node.name
+                    )
         if not isinstance(node, ast.Assign | ast.AnnAssign) or not isinstance(value, ast.Call):
             continue
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
@@ -148,10 +150,6 @@ def _assigned(code: Code, factories: Mapping[str, str]) -> Iterator[Application]
             yield Application(kind=kind, path=code.path, line=node.lineno, name=name)
         elif kind and name and by_of(kind) in {"asgi", "wsgi"}:
             yield Application(kind=kind, path=code.path, line=node.lineno)
-
-
-def _decorates(code: Code, node: ast.expr) -> str:
-    return "bentoml" if dotted(node, code.names) == "bentoml.service" else ""
 
 
 def _bound(code: Code, value: ast.Call) -> str:
@@ -240,11 +238,8 @@ def _started(code: Code) -> Iterator[Application]:
             yield Application(kind=kind, path=code.path, line=line)
             return
     if code.is_script:
-        yield Application(kind="script", path=code.path, line=_main_line(code))
-
-
-def _main_line(code: Code) -> int:
-    return next((node.lineno for node in code.tree.body if _is_guard(node)), 1)
+        line = next((node.lineno for node in code.tree.body if _is_guard(node)), 1)
+        yield Application(kind="script", path=code.path, line=line)
 
 
 def _is_guard(node: ast.stmt) -> bool:
@@ -421,7 +416,8 @@ def health_of_parts(code: Code, codes: Iterable[Code]) -> str:
             continue
         module, _, router = dotted(call.args[0], code.names).lstrip(".").rpartition(".")
         for other in codes:
-            if module and f".{_module_of(other)}".endswith(f".{module}"):
+            whole = other.path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+            if module and f".{whole}".endswith(f".{module}"):
                 value = dict(_assigned_names(other)).get(router)
                 own = _prefix(value) if isinstance(value, ast.Call) else None
                 if own is not None:
@@ -429,10 +425,6 @@ def health_of_parts(code: Code, codes: Iterable[Code]) -> str:
                     routes = _routes(other, {router: whole}) | routes
     routes.pop("/", None)  # the list of some things, and not a word about the server
     return _best(routes)
-
-
-def _module_of(code: Code) -> str:
-    return code.path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
 def _routes(code: Code, owners: Mapping[str, str]) -> dict[str, str]:

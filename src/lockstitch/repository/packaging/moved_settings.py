@@ -253,14 +253,12 @@ def _with_leads(parts: list[Block]) -> list[Block]:
     result: list[Block] = []
     for block in parts:
         lead = ""
-        while block.kind == "key" and result and _is_comment(result[-1]):
+        while block.kind == "key" and result and result[-1].kind == "other":
+            if not result[-1].text.lstrip().startswith("#"):
+                break
             lead = result.pop().text + lead
         result.append(replace(block, lead=lead))
     return result
-
-
-def _is_comment(block: Block) -> bool:
-    return block.kind == "other" and block.text.lstrip().startswith("#")
 
 
 def _section(listed: Sequence[Block], path: tuple[str, ...]) -> tuple[int, int] | None:

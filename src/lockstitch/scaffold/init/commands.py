@@ -429,7 +429,8 @@ class _Places:
             path = "" if path == "." else path
             names = [path]
             if "*" in path:
-                names = [n for n in self._repo.every_name if re.fullmatch(_glob(path), n)]
+                glob = re.escape(path).replace(r"\*", "[^/]*")
+                names = [n for n in self._repo.every_name if re.fullmatch(glob, n)]
             for name in names:
                 if name == "" or self._repo.is_folder(name):
                     yield name, copied.target
@@ -520,10 +521,6 @@ class _Places:
 def _is_unwanted(path: str) -> bool:
     base = posixpath.basename(path).lower()
     return base.partition(".")[0].partition("-")[0] in _UNWANTED
-
-
-def _glob(pattern: str) -> str:
-    return re.escape(pattern).replace(r"\*", "[^/]*")
 
 
 def _is_path(word: str) -> bool:

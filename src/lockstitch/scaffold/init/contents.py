@@ -275,7 +275,11 @@ class _Reader:
 
     def _tracking(self, modules: set[str]) -> None:
         """Keep MLflow's runs in a folder: its newer versions write a database beside the code."""
-        users = [m for m in sorted(modules) if self._uses_mlflow(m)]
+        users = [
+            m
+            for m in sorted(modules & self._found.codes.keys())
+            if any(n.partition(".")[0] == "mlflow" for n in self._code(m).names.values())
+        ]
         name = "MLFLOW_TRACKING_URI"
         texts = [self._repo.text(m) or "" for m in modules]
         is_set = any("set_tracking_uri" in text or name in text for text in texts)
@@ -300,12 +304,6 @@ class _Reader:
         if where and "HOME" not in self._contents.env:
             self._contents.env["HOME"] = "/tmp"  # noqa: S108 -- in a container
             self._contents.reasons.append(f"{where}: keeps files in the home folder")
-
-    def _uses_mlflow(self, module: str) -> bool:
-        code = self._found.codes.get(module)
-        return code is not None and any(
-            name.partition(".")[0] == "mlflow" for name in code.names.values()
-        )
 
     @property
     def _trains(self) -> bool:
@@ -712,6 +710,7 @@ class _Reader:
 
     def _write(self, uses: Sequence[tuple[str, PathUse]]) -> None:
         filled = {use.text.rstrip("/") for _, use in uses if use.kind == "fills"}
+        read = {use.text.rstrip("/") for _, use in uses if use.kind in {"reads", "folder"}}
         unknown = [
             f"{m}:{u.line}" for m, u in uses if u.kind in {"writes", "fills"} and u.text[:1] == "*"
         ]
@@ -747,7 +746,7 @@ class _Reader:
                 where = f"{module}:{use.line}"
                 is_page = text.endswith((".html", ".css", ".js"))
                 named = "/" in text and _is_file_name(text) and not is_page
-                if named and not self._is_read(uses, text):
+                if named and text not in read:
                     self._output(posixpath.dirname(text), where)
                 elif text in _OUTPUTS and not self._is_folder(text):
                     self._output(text, where)
@@ -779,9 +778,6 @@ class _Reader:
                 f"image `{self._program.image}` may write beside its code (`outputs`), as "
                 f"`{name}` is written there ({where}): a folder of its own would keep the code safe"
             )
-
-    def _is_read(self, uses: Sequence[tuple[str, PathUse]], text: str) -> bool:
-        return any(u.kind in {"reads", "folder"} and u.text.rstrip("/") == text for _, u in uses)
 
     def _output(self, folder: str, where: str) -> None:
         folder = posixpath.normpath(folder)

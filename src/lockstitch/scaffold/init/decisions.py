@@ -142,7 +142,9 @@ def decide(
     ordered += settings
     files = _ignored(facts, notes, _IGNORED if with_tools else _IGNORED[:1])
     if with_tools:
-        files[".python-version"] = _python_version(facts, minor, force=force)
+        there = facts.folder.text(".python-version")
+        kept = there is not None and not (force and facts.minor != minor)
+        files[".python-version"] = there if there is not None and kept else f"{minor}\n"
         files |= _hooks(facts, notes)
     items = tuple(item for item in ordered if isinstance(item, Table))
     return Decisions(tables=items, files=files, notes=tuple(notes), reasons=tuple(reasons))
@@ -167,11 +169,6 @@ def _left_out(facts: Facts) -> list[str]:
 
 
 # --- files
-
-
-def _python_version(facts: Facts, minor: str, *, force: bool) -> str:
-    there = facts.folder.text(".python-version")
-    return there if there is not None and not (force and facts.minor != minor) else f"{minor}\n"
 
 
 def _hooks(facts: Facts, notes: list[str]) -> dict[str, str]:
@@ -404,7 +401,9 @@ def _images(
             if port == other.port and program.image != other.image
         )
         if program.asks:
-            yield _asking(program)
+            words = " ".join(f"{n} {n[2:].upper()}" if n[:2] == "--" else n for n in program.asks)
+            lacks = f"`{program.path}` needs arguments, which no file of this folder gives"
+            yield f"{lacks}: lockstitch run {program.image} -- {words}"
         for name, where in contents.absent.items():
             writer = writer_of(name, contents, every)
             if program.port or writer != program.image:  # what a job makes itself, it does not lack
@@ -432,14 +431,6 @@ def _images(
     )
     if {"train", "serve"} <= built and not told and not has_model:
         yield "once training has written a model, add it to the `include` of the image `serve`"
-
-
-def _asking(program: Program) -> str:
-    words = " ".join(f"{n} {n[2:].upper()}" if n[:2] == "--" else n for n in program.asks)
-    return (
-        f"`{program.path}` needs arguments, which no file of this folder gives: "
-        f"lockstitch run {program.image} -- {words}"
-    )
 
 
 def _lacked(absent: Mapping[str, tuple[str, str]], known: _Known) -> Iterator[str]:

@@ -60,7 +60,8 @@ class Folder:
     def folders(self, below: str = "") -> list[str]:
         """Return the names of the folders that may hold a project's files, sorted."""
         places = [self.root / below / name for name in self._names(below)]
-        return [path.name for path in places if path.is_dir() and _visible(path)]
+        shown = [path for path in places if path.is_dir() and not path.name.startswith(".")]
+        return [path.name for path in shown if not is_skipped(path)]
 
     def modules(self, below: str = "") -> list[str]:
         """Return the names of the Python files directly in a folder, sorted."""
@@ -122,7 +123,3 @@ def decoded(data: bytes) -> str:
         except UnicodeDecodeError:
             text = data.decode("latin-1")
     return text.replace("\r\n", "\n").replace("\r", "\n")
-
-
-def _visible(folder: Path) -> bool:
-    return not folder.name.startswith(".") and not is_skipped(folder)

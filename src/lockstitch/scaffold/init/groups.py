@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from lockstitch import files
 from lockstitch.python.commands import entry_of
-from lockstitch.python.imports import Entry, Import, Reach, follow, reached
+from lockstitch.python.imports import Entry, Reach, follow, reached
 from lockstitch.python.locks import uv
 from lockstitch.python.names import distribution_of, modules_named, normal, of_requirement
 from lockstitch.python.size import shown
@@ -87,11 +87,6 @@ def _entry(program: Program) -> Entry | None:
     return entry_of(command, program.env, program.workdir)
 
 
-def _leads(known: Found, program: Program) -> tuple[Import, ...]:
-    entry = _entry(program)
-    return follow(known.tree, entry) if entry else ()
-
-
 def imported(known: Found, entry: Entry, least: Reach = Reach.OPTIONAL) -> set[str]:
     """Return the names of the distributions that a program imports, at least so certainly."""
     leads = (lead for lead in follow(known.tree, entry) if lead.reach >= least)
@@ -125,17 +120,15 @@ def of_program(facts: Facts, known: Found, program: Program) -> list[str]:
 def lacking(
     facts: Facts, known: Found, program: Program, groups: Sequence[str], spare: Collection[str]
 ) -> list[str]:
-    """Return the names of what an image's code surely imports and no list of it brings.
-
-    Of modules that no table knows, those of `spare` count.
-    """
+    """Return what an image's code surely imports and no list brings, by a table or of `spare`."""
     every = tables.groups(facts)
     there = tables.declared(facts).union(*(every[group] for group in groups))
     there |= _reached_from(_locked(facts), [*there])
     brings = load_table(__package__, "eras.toml")["brings"]
     there = there.union(*(brings.get(name, ()) for name in there))
     modules = {module for name in there for module in modules_named(name)}
-    leads = [lead for step in (program, *program.before) for lead in _leads(known, step)]
+    entries = [entry for step in (program, *program.before) if (entry := _entry(step))]
+    leads = [lead for entry in entries for lead in follow(known.tree, entry)]
     lacked = {
         known_distribution(lead.module) or (top if (top := normal(lead.top)) in spare else "")
         for lead in leads

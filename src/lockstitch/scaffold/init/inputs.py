@@ -198,7 +198,7 @@ def _is_declared(document: Mapping[str, Any]) -> bool:
 def _look(folder: Folder) -> _Place:
     names = []
     for file in files.walk(folder.root):
-        if not file.outside and not _unprintable(file.name):
+        if not file.outside and not any("\ud800" <= letter <= "\udfff" for letter in file.name):
             names.append(file.name)
         if len(names) >= _MOST:
             break
@@ -215,10 +215,6 @@ def _look(folder: Folder) -> _Place:
                 where = f"{image.path}:{install.line}"
                 installed += [(text, where) for text in install.required if install.is_pip]
     return _Place(folder, tuple(names), repo, frozenset(installed_files), tuple(installed), nested)
-
-
-def _unprintable(name: str) -> bool:
-    return any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def _nested(folder: Folder, names: Sequence[str]) -> tuple[str, ...]:

@@ -99,10 +99,7 @@ def _feeders(
 
 
 def _await(known: Found, server: Contents, jobs: Sequence[Contents]) -> None:
-    """Include what a server reads and another image writes once it is run.
-
-    That is also so for a model in a folder that the server has, and that has none yet.
-    """
+    """Include what a server reads, or lists in a folder, and another image writes once it runs."""
     if not any(is_model(n) and covered(n, server.include) for n in known.repo.every_name):
         written = (path for job in jobs for path in job.written if is_model(path))
         inside = [path for path in written if "*" not in path and covered(path, server.include)]

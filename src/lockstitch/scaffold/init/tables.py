@@ -510,15 +510,11 @@ def _mypy(facts: Facts) -> Iterator[Table | str]:
 def _checked(facts: Facts) -> list[str]:
     """Return the folders and files that mypy should look at."""
     places = [path for path in facts.packages.values() if not path.startswith("src")]
-    places += ["src"] if _python_in_src(facts) else []
+    names = [*facts.packages.values(), *facts.loose]
+    places += ["src"] if any(name == "src" or name.startswith("src/") for name in names) else []
     places += ["tests"] if facts.folder.modules("tests") else []
     places += [glob for glob in facts.loose if "/" not in glob]
     return sorted(places)
-
-
-def _python_in_src(facts: Facts) -> bool:
-    names = [*facts.packages.values(), *facts.loose]
-    return any(name == "src" or name.startswith("src/") for name in names)
 
 
 def _pytest(facts: Facts) -> Iterator[Table | str]:
