@@ -8,6 +8,7 @@ import stat
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from lockstitch import files
 from lockstitch.digest import Hasher
@@ -94,16 +95,28 @@ def _used(image: Image, target: Path, cache: Path) -> None:
 def _members(layer: Layer, cache: Path) -> Iterator[tuple[tarfile.TarInfo, _File | None]]:
     """Yield the members of a layer from the cache, where it is put first if it is not there."""
     folder = cache / layer.facts.diff_id.hex
-    index = folder / "index.json"
     with files.lock(_made(cache.parent / "locks") / folder.name):  # images share layers
-        if not index.is_file():
+        rows = _index(folder)
+        if rows is None:
             _remove(folder)
             _unpack_layer(layer, folder)
-    for name, kind, mode, size, link, uid, gid, number in json.loads(index.read_text("utf-8")):
+            rows = _index(folder)
+    for name, kind, mode, size, link, uid, gid, number in rows or ():
         member = tarfile.TarInfo(name)
         member.type, member.mode, member.size = kind.encode("latin-1"), mode, size
         member.linkname = link
         yield member, _File(str(folder / str(number)) if number >= 0 else "", uid, gid)
+
+
+def _index(folder: Path) -> list[Any] | None:
+    """Return the list of a layer's members, None where one of them is not there as it was."""
+    try:
+        rows: list[Any] = json.loads((folder / "index.json").read_text("utf-8"))
+        sizes = {entry.name: entry.stat().st_size for entry in os.scandir(folder)}
+        whole = all(number < 0 or sizes[str(number)] == row[3] for *row, number in rows)
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+    return rows if whole else None
 
 
 def _unpack_layer(layer: Layer, folder: Path) -> None:

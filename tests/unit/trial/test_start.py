@@ -426,3 +426,19 @@ def test_two_images_that_share_a_layer_are_unpacked_at_once(tmp_path: Path) -> N
     roots = threads.run(images, lambda made: unpacked(made, store), parallel=2)
     assert [(root.path / "base").read_bytes() for root in roots] == [b"1", b"1"]
     assert len(Slow.reads) == 1
+
+
+@pytest.mark.parametrize("damage", ["", "longer", "no list"])
+def test_a_layer_that_lost_a_file_is_unpacked_again(damage: str, tmp_path: Path) -> None:
+    store, layer = Store(tmp_path / "store"), Plain({"a": b"1", "b": b"22"})
+    platform = Platform(os="linux", architecture="amd64")
+    image = Image(platform=platform, config=Config(), layers=(layer,), created=1)
+    unpacked(image, store)
+    (folder,) = (store.root / "trial/layers").iterdir()
+    if damage:
+        (folder / ("index.json" if damage == "no list" else "1")).write_text("333")
+    else:
+        (folder / "1").unlink()
+    other = Image(platform=platform, config=Config(), layers=(layer, Plain({"c": b"3"})), created=1)
+    root = unpacked(other, store).path
+    assert [(root / name).read_bytes() for name in "abc"] == [b"1", b"22", b"3"]
