@@ -12,7 +12,8 @@ from lockstitch.values import frozen
 
 RUNTIME = ""
 _NAME = regex(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
-_SETUP = regex(r"install_requires\s*=\s*\[\s*[\"'](?P<name>[A-Za-z0-9][\w.-]*)")
+_SETUP = regex(r"install_requires\s*=\s*\[(?:\s*(?:[\"'][^\"'\n]*[\"']\s*,?|#.*))*")
+_QUOTED = regex(r"[\"'][A-Za-z0-9][^\"']*[\"']")
 _CFG = regex(r"(?m)^install_requires\s*=[ \t]*(?P<rest>.*(?:\n[ \t]+.*)*)")
 
 
@@ -92,6 +93,6 @@ def _of_setup(repo: Repository, folder: str) -> Iterator[Declared]:
     path = beside(folder, "setup.py")
     text = repo.text(path) or "" if path in repo.name_set else ""
     match = _SETUP.search(text)
-    if match:
-        line = text[: match.start()].count("\n") + 1
-        yield Declared(path=path, line=line, name=normal(match["name"]), text=match["name"])
+    for written in match[0].splitlines() if match else ():
+        for name in _QUOTED.findall(written.partition("#")[0]):
+            yield _one(repo, path, name[1:-1], RUNTIME)

@@ -160,4 +160,5 @@ def _as_docker(line: str) -> str:
         return ""
     sign = "!" if bare.startswith("!") else ""
     bare = bare.removeprefix("!")
-    return f"{sign}{bare}" if "/" in bare.rstrip("/") else f"{sign}**/{bare.rstrip('/')}"
+    inside = "/*" if bare.endswith(".env/") else ""  # a folder: a file of that name is not meant
+    return f"{sign}{bare}" if "/" in bare.rstrip("/") else f"{sign}**/{bare.rstrip('/')}{inside}"
