@@ -287,6 +287,13 @@ def fields_of(codes: Iterable[Code]) -> dict[str, ast.expr]:
     }
 
 
+def texts_of(codes: Iterable[Code]) -> Iterator[tuple[str, str]]:
+    """Yield the fields of classes that are texts, by which `app.config["DATA"]` takes them."""
+    for name, value in fields_of(codes).items():
+        if isinstance(value, ast.Constant) and isinstance(value.value, str) and value.value:
+            yield name, value.value
+
+
 def _port(code: Code, fields: Mapping[str, ast.expr]) -> int:
     """Return the port that a call of the file says, 0 when none does."""
     constants = dict(fields) | {
@@ -385,8 +392,10 @@ def _key(node: ast.expr) -> str:
 
 
 def _number(node: ast.expr, constants: Mapping[str, ast.expr], depth: int = 0) -> int:
-    if (key := _key(node)) in constants and depth < _DEEPEST:
-        return _number(constants[key], constants, depth + 1)
+    key = _key(node)
+    for known in (key, key.rpartition(".")[2]):
+        if known in constants and depth < _DEEPEST:
+            return _number(constants[known], constants, depth + 1)
     match node:
         case ast.Constant(value=value):
             text = str(value)  # `True` is no number

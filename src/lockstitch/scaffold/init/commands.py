@@ -21,7 +21,7 @@ from lockstitch.repository.compose.values import Service
 from lockstitch.repository.dockerfile.contexts import Use
 from lockstitch.repository.dockerfile.entry import Started, of_scripts, serves
 from lockstitch.repository.dockerfile.images import Built, ImageFile, image_files
-from lockstitch.repository.dockerfile.stages import Step
+from lockstitch.repository.dockerfile.stages import SHELLS, Step
 from lockstitch.repository.files import Repository
 from lockstitch.repository.shell.calls import Call, call
 from lockstitch.values import field, frozen, replace
@@ -219,7 +219,16 @@ def _quoted(word: str) -> str:
 
 def _calls_of(text: str) -> list[Call]:
     script = shell.read(text, shell.line_starts(text, 1))
-    return [started for command in script.commands if (started := call(command, {}))]
+    started = [c for command in script.commands if (c := call(command, {}))]
+    return [
+        inner
+        for c in started
+        for inner in (
+            _calls_of(c.words[1])  # of `sh -c 'one && two'`
+            if c.program in SHELLS and re.fullmatch(r"-\w*c", "".join(c.words[:1])) and c.words[1:]
+            else [c]
+        )
+    ]
 
 
 def _named(
@@ -787,6 +796,7 @@ def _entry_points(path: str, text: str) -> Iterator[NamedCommand]:
     content = plain_yaml(text) if text else None
     points = content.get("entry_points") if isinstance(content, dict) else None
     named = points.items() if isinstance(points, dict) else ()
+    commands: list[NamedCommand] = []
     for name, point in sorted(named, key=lambda item: item[0] != "main"):
         command = point.get("command") if isinstance(point, dict) else None
         if not isinstance(command, str):
@@ -797,8 +807,10 @@ def _entry_points(path: str, text: str) -> Iterator[NamedCommand]:
                 command = command.replace(f"{{{key}}}", shlex.quote(str(value["default"])))
         if "{" not in command:
             line = 1 + text[: max(0, text.find(str(point["command"])[:20]))].count("\n")
-            for named_command in _of_text(path, line, command, str(name)):
-                yield replace(named_command, folder=posixpath.dirname(path))
+            started = _of_text(path, line, command, str(name))
+            commands += (replace(c, folder=posixpath.dirname(path)) for c in started)
+    for at, begun in enumerate(commands):
+        yield _between(begun, commands[:at], commands[at + 1 :])
 
 
 def _makefiles(repo: Repository, own: AbstractSet[str]) -> Iterator[NamedCommand]:
@@ -835,7 +847,8 @@ def _between(
     needs = sorted(paths.intersection(word for o in before for word in o.words))
     makes = sorted(paths.intersection(word for o in after for word in o.words) - {*needs})
     named = [tuple(map(posixpath.normpath, words)) for words in (needs, makes)]
-    return replace(command, needs=named[0], makes=named[1])
+    outputs = tuple(posixpath.dirname(n) if posixpath.splitext(n)[1] else n for n in named[1])
+    return replace(command, needs=named[0], makes=named[1], outputs=outputs)
 
 
 def _shell_scripts(repo: Repository, own: AbstractSet[str]) -> Iterator[NamedCommand]:

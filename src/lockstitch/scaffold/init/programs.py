@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from lockstitch.listing import OF_ENVIRONMENTS
 from lockstitch.python.commands import entry_of
 from lockstitch.python.imports import Tree, reached
-from lockstitch.repository.code.applications import Code, applications, code_of
+from lockstitch.repository.code.applications import Code, applications, code_of, texts_of
 from lockstitch.repository.code.opened import Opened
 from lockstitch.repository.code.variables import arguments_of, examples, subcommands_of
 from lockstitch.repository.files import Repository, open_repository
@@ -118,7 +118,7 @@ def find(facts: Facts, python: str) -> Found:
             # A place of a volume, which only the service has, is none of the image.
             {n: v for p in programs for n, v in p.given.items() if not v.startswith("/")}
             | {n: v for p in programs for n, v in p.env.items()},
-            lambda: commands.settings_of(repo),
+            lambda: (*commands.settings_of(repo), *texts_of(codes.values())),
             commands.public(examples(repo.text)),
         ),
         tree=starts.tree,
