@@ -46,6 +46,10 @@ _NOT_STARTED = frozenset(
     {"airflow.DAG", "airflow.models.DAG", "airflow.models.dag.DAG", "airflow.decorators.dag"}
     | {"airflow.sdk.DAG", "airflow.sdk.dag", "unittest", "unittest.TestCase", "pytest"}
 )
+_IDLE = frozenset(
+    {"Path", "argument", "basicConfig", "command", "find_dotenv", "getLogger", "info"}
+)
+_IDLE |= {"load_dotenv", "main", "resolve"}
 _OF_JUPYTER = {  # folders that IPython and Jupyter write to
     "IPYTHONDIR": "/tmp/ipython",  # noqa: S108 -- in a container
     "JUPYTER_RUNTIME_DIR": "/tmp/jupyter",  # noqa: S108 -- in a container
@@ -163,7 +167,8 @@ class _Finder:
         served = any(p.port for p in chosen.values())
         if served:
             self._without_image([*chosen.values()])
-        trained = any(self._is_training(p) for p in chosen.values())
+        steps = [step for p in chosen.values() for step in (p, *p.before)]
+        trained = any("train" in n for s in steps for n in (s.image, posixpath.basename(s.path)))
         if not served:
             for program in map(self._told, self._servers.programs()):
                 name = self._free(program, chosen)
@@ -261,10 +266,7 @@ class _Finder:
         return trainer if trainer.path in said_to_start else next(starters, trainer)
 
     def _likeliest(self, scripts: Sequence[Program]) -> Program:
-        """Return the first script, or one that fits a model where no name says which is meant.
-
-        Of a pipeline it is the stage that nothing follows.
-        """
+        """Return the likeliest script by name, by what it fits, by its place in a pipeline."""
         stem = posixpath.basename(scripts[0].path).removesuffix(".py").lower()
         if not any(pattern.fullmatch(stem) for pattern, _ in SCRIPTS[:5]):
             for script in scripts:
@@ -292,10 +294,6 @@ class _Finder:
             self._starts.notes.append(
                 f"pages that no Dockerfile starts, without an image: {', '.join(pages[:5])}"
             )
-
-    def _is_training(self, program: Program) -> bool:
-        paths = (program.path, *(step.path for step in program.before))
-        return any("train" in posixpath.basename(name) for name in (program.image, *paths))
 
     def _free(self, program: Program, taken: Mapping[str, Program]) -> str:
         """Return a name for a program's image that is not taken, empty for one that is there."""
@@ -343,6 +341,7 @@ class _Finder:
                 or posixpath.basename(path) in NO_PROGRAMS
                 or stem.startswith("test_")
                 or _NOT_STARTED & {*code.names.values()}
+                or ("dotenv.find_dotenv" in code.calls and _is_idle(code))
             ):
                 continue
             hints = [s for s in self._starts.hints if self._starts.points(s, path)]
@@ -486,6 +485,11 @@ def _is_sure(hint: NamedCommand) -> bool:
 def _is_stage(hint: NamedCommand) -> bool:
     """Return whether a command is of a pipeline, which starts it in the folder of its file."""
     return re.search(r"(?i)(?:^|/)(?:dvc\.yaml|mlproject):", hint.source) is not None
+
+
+def _is_idle(code: Code) -> bool:
+    """Return whether a script does nothing but log, as the one that cookiecutter's template has."""
+    return {name.rpartition(".")[2] for name in code.calls} <= _IDLE
 
 
 def _starts_training(code: Code) -> bool:

@@ -408,6 +408,19 @@ def test_a_file_of_tests_is_no_step_whatever_it_makes(tmp_path: Path) -> None:
     assert images["train"]["before"] == ["python make_rows.py"]
 
 
+def test_the_stub_of_a_template_is_no_program(tmp_path: Path) -> None:
+    stub = (
+        "import logging\nfrom dotenv import find_dotenv, load_dotenv\ndef main():\n"
+        "    logging.getLogger(__name__).info('making final data set from raw data')\n"
+        "if __name__ == '__main__':\n    load_dotenv(find_dotenv())\n    main()\n"
+    )
+    cell = {"cell_type": "code", "source": ["print(open('../d/x.csv').read())"], "outputs": []}
+    book = json.dumps({"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+    texts = {"src/data/make_dataset.py": stub, "notebooks/fit.ipynb": book, "d/x.csv": "1\n"}
+    images, _ = planned(tmp_path, texts)
+    assert {*images} == {"notebook"}
+
+
 def test_what_dvc_keeps_is_included_for_what_runs_before(tmp_path: Path) -> None:
     """`build` says how to get it, and after that nothing is left to do."""
     stages = (
