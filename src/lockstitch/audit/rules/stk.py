@@ -492,6 +492,8 @@ class STK010(Rule):
                     message += f" `{service.name}` on all addresses of the machine"
                     hint = ", ".join(f'"127.0.0.1:{port}"' for port in shown)
                     fix = [edit for port in ports for edit in stk_fixes.on_loopback(repo, port)]
+                    if "host.docker.internal" in (repo.text(path) or ""):  # which is no loopback
+                        fix, hint = [], f"{hint}, and `{service.name}` for host.docker.internal"
                     yield self.finding(path, ports[0].value.line, message, hint=hint, fix=fix)
 
 

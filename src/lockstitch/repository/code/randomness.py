@@ -15,6 +15,7 @@ _SEEDING_FRAMEWORKS = ("lightning", "pytorch_lightning", "hydra", "accelerate", 
 _TRAINERS = regex(r"transformers\..*(?:Trainer|TrainingArguments)|trl\.")
 _TRAINING_NAME = regex(r"(?:.*[_/-])?(?:re|pre)?(?:train|finetune|fine_tune|fit)(?:[_-].*)?\.\w+")
 _KEPT = frozenset({"torch.save", "mlflow.start_run", "mlflow.log_metric", "mlflow.autolog"})
+_SAVED = regex(r"onnx\.export$|jit\.trace$")
 _LAYERS = regex(r"torch\.(?:nn\.|optim\.|utils\.data\.|rand|randn|randperm)")
 # What of them begins with the same numbers in each run.
 _FIXED = regex(
@@ -49,6 +50,9 @@ def draws(source: Source) -> list[Call]:
     calls = [call for call in source.calls if _draws(source, call)]
     if not trains:  # of what only logs a run, Python's own numbers make names
         calls = [call for call in calls if not call.name.startswith("random.")]
+    if any(map(_SAVED.search, called)):  # numbers whose shape alone counts
+        shapes = ("torch.rand", "torch.randn", "numpy.random.rand", "numpy.random.randn")
+        calls = [call for call in calls if call.name not in shapes]
     neural = _neural(source, steps=steps)
     return calls or ([neural] if neural else [])
 

@@ -47,7 +47,10 @@ _ROLES = {
         Role.DATABASE,
     ),
     **dict.fromkeys(("minio", "seaweedfs", "rustfs", "garage", "localstack"), Role.STORE),
-    **dict.fromkeys(("redis", "valkey", "rabbitmq", "kafka", "redis-stack-server"), Role.QUEUE),
+    **dict.fromkeys(
+        ("redis", "valkey", "rabbitmq", "kafka", "cp-kafka", "redpanda", "redis-stack-server"),
+        Role.QUEUE,
+    ),
     "mlflow": Role.MLFLOW,
 }
 _MLFLOW = regex(r"(?:^|[\s/;&\"'])mlflow\s+(?:server|ui)\b")
