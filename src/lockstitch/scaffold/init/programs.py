@@ -176,12 +176,15 @@ class _Finder:
                     chosen[name] = replace(program, image=name)
         scripts = [*self._scripts()] or [*self._scripts(of_any_name=True)]
         started = {p.path for p in chosen.values()}
-        trainers = [
+        rest = [
             p
             for p in scripts
-            if p.image == TRAIN
-            and p.path not in started
-            and not (chosen and {*p.path.split("/")[:-1]} & _SHOWS)
+            if p.path not in started and not (chosen and {*p.path.split("/")[:-1]} & _SHOWS)
+        ]
+        trainers = [p for p in rest if p.image == TRAIN] or [  # main.py, which starts a pipeline
+            replace(p, image=TRAIN)
+            for p in rest
+            if chosen and p.image == "app" and _starts_training(self._starts.codes[p.path])
         ]
         if trainers and not trained and TRAIN not in chosen:
             chosen[TRAIN] = self._starter(trainers[0], scripts)

@@ -408,6 +408,17 @@ def test_a_file_of_tests_is_no_step_whatever_it_makes(tmp_path: Path) -> None:
     assert images["train"]["before"] == ["python make_rows.py"]
 
 
+def test_what_starts_a_training_beside_a_server_is_one(tmp_path: Path) -> None:
+    texts = {
+        "app.py": API,
+        "main.py": "from src.train_pipeline import go\nif __name__ == '__main__':\n    go()\n",
+        "src/train_pipeline.py": "def go():\n    open('artifacts/m.pkl', 'w')\n",
+    }
+    images, _ = planned(tmp_path, texts)
+    assert images["train"]["command"] == ["python", "main.py"]
+    assert images["train"]["outputs"] == ["artifacts"]
+
+
 def test_the_stub_of_a_template_is_no_program(tmp_path: Path) -> None:
     stub = (
         "import logging\nfrom dotenv import find_dotenv, load_dotenv\ndef main():\n"
