@@ -9,7 +9,7 @@ from lockstitch.python.syntax import tree_of
 from lockstitch.repository.code.source import dotted as as_written
 from lockstitch.repository.code.source import names_of, parsed
 from lockstitch.resources import load_table
-from lockstitch.values import frozen
+from lockstitch.values import frozen, replace
 
 _frameworks = functools.partial(load_table, __package__, "applications.toml")
 _FACTORIES = ("create_app", "make_app", "get_app", "build_app", "create_application", "init_app")
@@ -107,15 +107,7 @@ def applications(
     )
     port = _port(code, fields)
     return [
-        Application(
-            kind=application.kind,
-            path=application.path,
-            line=application.line,
-            name=application.name,
-            factory=application.factory,
-            port=port,
-            health=_best(_routes(code, _owners(code, application))),
-        )
+        replace(application, port=port, health=_best(_routes(code, _owners(code, application))))
         for application in dict.fromkeys(listed)
     ]
 

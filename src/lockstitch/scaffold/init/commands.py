@@ -24,6 +24,7 @@ from lockstitch.repository.dockerfile.images import Built, ImageFile, image_file
 from lockstitch.repository.dockerfile.stages import SHELLS, Step
 from lockstitch.repository.files import Repository
 from lockstitch.repository.shell.calls import Call, call
+from lockstitch.resources import load_table
 from lockstitch.values import field, frozen, replace
 
 _PORT = re.compile(r"\$\{?(?:PORT|APP_PORT|SERVER_PORT|UVICORN_PORT)(?::?-(\d+))?\}?")
@@ -51,13 +52,7 @@ _WITH_VALUE = frozenset(  # options of runners
     {"-n", "--name", "-p", "--prefix", "--cwd", "--with", "--python", "--group", "--extra"}
     | {"--env-file", "--project", "--directory", "--package", "--only-group"}
 )
-_STARTERS = frozenset(
-    {"python", "alembic", "uvicorn", "gunicorn", "hypercorn", "flask", "fastapi"}
-    | {"streamlit", "celery"}
-    | {"bentoml", "chainlit", "panel", "sanic", "litestar", "daphne", "granian", "serve"}
-    | {"waitress-serve", "torchrun", "accelerate", "dash", "rq", "arq", "dramatiq", "mlflow"}
-    | {"papermill", "jupyter"}
-)
+_STARTERS = frozenset(load_table(__package__, "words.toml")["starters"])
 _OURS = re.compile(  # variables of a Dockerfile that say nothing to a program
     r"(?:PIP|POETRY|UV|CONDA|PDM|DEBIAN|APT|BUILD)_.*|PATH|LANG|LC_ALL|TZ|HOME|PYTHONUNBUFFERED"
     r"|PYTHONDONTWRITEBYTECODE|PYTHONHASHSEED|PYTHONFAULTHANDLER|VIRTUAL_ENV|PORT|PYTHON_VERSION"
@@ -66,9 +61,7 @@ _SECRET = re.compile(r"(?i)key|secret|token|password|passwd|credential")
 _COMPOSE = re.compile(r"(?:docker-)?compose\.ya?ml")  # what `docker compose up` reads
 _LOGIN = re.compile(r"://[^/@]*@")
 _UNWANTED = {"requirements", "pyproject", "poetry", "uv", "pipfile", "environment", "setup"}
-_GENERIC = {"", "docker", "dockerfiles", ".", "build", "deploy", "deployment", "containers"} | {
-    "images"
-}
+_GENERIC = frozenset(load_table(__package__, "words.toml")["generic"])
 
 
 @frozen
@@ -426,7 +419,8 @@ class _Places:
             )
             source = "" if source == "." else source
             is_here = mount.source.startswith(".") and mount.value.is_known
-            if is_here and (not source or self._repo.is_folder(source)):
+            is_file = source and not self._repo.is_folder(source) and self._repo.exists(source)
+            if is_here and not is_file:
                 yield source, posixpath.normpath(mount.target)
 
     def _pairs(self, step: Step, context: str) -> Iterator[tuple[str, str]]:

@@ -13,6 +13,7 @@ from lockstitch.errors import LockstitchError, UsageError, raise_all
 from lockstitch.python.declared import is_for_uv
 from lockstitch.python.names import of_requirement
 from lockstitch.python.tables import parse_toml, table
+from lockstitch.resources import load_table
 from lockstitch.scaffold.init import pythons
 from lockstitch.scaffold.init.folder import Folder
 from lockstitch.scaffold.init.inputs import Inputs, read_inputs
@@ -21,10 +22,7 @@ from lockstitch.scaffold.init.worked_out import Code
 from lockstitch.values import frozen, replace
 
 _MANAGERS = ("uv", "poetry")
-_NO_PACKAGES = frozenset(
-    {"tests", "test", "docs", "doc", "examples", "notebooks", "data", "models", "scripts"}
-    | {"benchmarks", "build", "dist", "artifacts", "outputs"}
-)
+_NO_PACKAGES = frozenset(load_table(__package__, "words.toml")["no_packages"])
 _NO_PROGRAMS = frozenset({"setup.py", "conftest.py", "noxfile.py", "tasks.py", "fabfile.py"})
 
 # `src` as the folder of packages: `package_dir={"": "src"}`, `find_packages("src")`, `where = src`.

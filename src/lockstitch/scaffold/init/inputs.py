@@ -39,10 +39,7 @@ _ENVIRONMENT = re.compile(
     r"(?:[\w.-]*[_.-])?(?:environment|conda|env)(?:[_.-][\w.-]*)?\.ya?ml", re.IGNORECASE
 )
 _WORDS = re.compile(r"[a-z0-9]+")
-_NO_WORDS = {"requirements", "requirement", "reqs", "req", "txt", "text", "in", "pip", "python"} | {
-    "py",
-    "src",
-}
+_NO_WORDS = frozenset(load_table(__package__, "words.toml")["no_words"])
 _DEEPEST = 4  # folders down to a list of requirements
 _MOST = 20_000  # files of a project that are looked at
 _SHOWN = 12

@@ -1,5 +1,6 @@
 """Which programs a repository has: what it says itself, else what its code is; none is run."""
 
+import itertools
 import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -174,6 +175,10 @@ class _Finder:
                 name = self._free(program, chosen)
                 if name:
                     chosen[name] = replace(program, image=name)
+        if not any(p.port for p in chosen.values()):  # `uvicorn package.http:build --factory`
+            told = (replace(hint, label=SERVE) for hint in self._starts.hints if hint.serves)
+            named = (p for p in map(self._dockerfiles.program, told) if p and p.path and p.port)
+            chosen.update((program.image, program) for program in itertools.islice(named, 1))
         scripts = [*self._scripts()] or [*self._scripts(of_any_name=True)]
         started = {p.path for p in chosen.values()}
         rest = [

@@ -215,11 +215,15 @@ class Servers:
         verbs = (".run", ".run_server", ".launch")
         if app.by == "streamlit":
             return replace(app, path=self._page_of(app.path))
-        if app.by in _APIS or any(
-            name.endswith(verbs) for name in self._starts.codes[app.path].calls
-        ):
-            return app
         whole = f"{module_of(app.path)}.{app.name}"
+        if app.by in _APIS:
+            for code in self._starts.codes.values() if not app.port else ():
+                if "uvicorn.run" in code.calls and whole in code.names.values():
+                    others = applications(code, {}, self._fields)
+                    return replace(app, port=next((o.port for o in others if o.port), 0))
+            return app
+        if any(name.endswith(verbs) for name in self._starts.codes[app.path].calls):
+            return app
         for path, code in self._starts.codes.items():
             names = {name.rpartition(".")[0] for name in code.calls if name.endswith(verbs)}
             if any(f".{whole}".endswith(f".{name.lstrip('.')}") for name in names if "." in name):

@@ -12,18 +12,13 @@ from lockstitch.python.names import known_modules, modules_named
 from lockstitch.python.tables import table
 from lockstitch.repository.code.applications import Code
 from lockstitch.repository.files import Repository
+from lockstitch.resources import load_table
 from lockstitch.scaffold.init import commands, eras, tables
 from lockstitch.scaffold.init.commands import NamedCommand
 from lockstitch.scaffold.init.facts import Facts
 from lockstitch.scaffold.init.program import module_of
 
-APART = frozenset(
-    {".ipynb_checkpoints", "test", "tests", "testing", "docs", "doc", "examples"}
-    | {"example", "notebooks", "notebook"}
-    | {"node_modules", "site-packages", "venv", ".venv", "env", "benchmarks", "third_party"}
-    | {"vendor", "build", "dist", ".github", "migrations", "fixtures", "alembic", "ci"}
-    | {"archive", "archived", "legacy", "deprecated", "old", "backup"}
-)
+APART = frozenset(load_table(__package__, "words.toml")["apart"])
 NO_PROGRAMS = frozenset(
     {"setup.py", "conftest.py", "noxfile.py", "fabfile.py", "__init__.py", "versioneer.py"}
 )
