@@ -45,6 +45,8 @@ def inputs_of(folder: Path, files: dict[str, str]) -> Inputs:
             ["itsdangerous<2.1", "jinja2<3.1", "markupsafe<2.1", "werkzeug<2.1", "werkzeug<3"],
         ),
         ("streamlit==1.12.0\n", ["streamlit==1.12.0"], ["altair<5"]),
+        ("xgboost==1.7.6\nscikit-learn\n", ["xgboost==1.7.6", "scikit-learn<1.6"], []),
+        ("xgboost==1.7.6\n", ["xgboost==1.7.6"], []),
         # What a bound of its own leads to, where somebody brings it.
         ("streamlit\npandas==1.5.3\n", ["streamlit", "pandas==1.5.3"], ["numpy<2", "pyarrow<26"]),
         ("pyarrow\nnumpy<2\n", ["pyarrow<26", "numpy<2"], []),
