@@ -337,7 +337,7 @@ def lacks(output: str, read: Sequence[Sequence[str]] = ()) -> list[Lack]:
         seen += [(m.start(), Lack(kind="account", name=name)) for m in pattern.finditer(output)]
     for match in _SECRETS.finditer(output):
         seen.append((match.start(), Lack(kind="secrets", name=".streamlit/secrets.toml")))
-    if not seen and _USAGE.fullmatch(output):
+    if not seen and _USAGE.fullmatch(output) and "\nError: Could not" not in output:
         word = "COMMAND" if "\nCommands:\n" in output else "ARGUMENTS"
         seen = [(0, Lack(kind="argument", name=word))]
     if not seen:

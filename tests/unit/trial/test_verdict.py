@@ -174,9 +174,10 @@ def test_the_last_failure_comes_first_and_each_once() -> None:
         "KeyError: 'API_KEY'\n",  # of a dictionary of its own
         "ValueError: FEATURE_COLUMNS has 3 names, the table 4\n",
         "INFO: API_KEY is not set, going on without\n",
+        "Usage: flask run [OPTIONS]\n\nError: Could not import 'app.app'.\n",  # no argument
     ],
 )
-def test_a_name_in_capitals_is_no_variable_by_itself(text: str) -> None:
+def test_a_name_in_capitals_and_a_usage_are_no_lack_by_themselves(text: str) -> None:
     assert lacks(text) == []
 
 
