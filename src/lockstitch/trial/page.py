@@ -21,7 +21,8 @@ _KEY = base64.b64encode(b"lockstitch try..").decode()
 _BINARY, _PONG, _MASKED, _CLOSED, _PING = 0x82, 0x8A, 0x80, 8, 9
 _LENGTHS = {126: ">H", 127: ">Q"}  # of a message whose size needs more than 7 bits
 _LARGEST = 64 << 20  # bytes of a message
-_RAISED = re.compile(r"Uncaught app ex(?:ception|ecution)")
+# By Streamlit's words, or by the box that Rich draws where it is installed.
+_RAISED = re.compile(r"Uncaught app ex(?:ception|ecution)|─(?:\x1b\[[\d;]*m| )+Traceback ")
 
 
 def is_page(command: Sequence[str]) -> bool:

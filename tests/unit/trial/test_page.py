@@ -120,4 +120,7 @@ def test_what_serves_a_page_is_known_by_its_command(
 def test_an_error_of_a_page_is_in_what_its_server_prints() -> None:
     assert page.raised("2026 Uncaught app execution\nTraceback")
     assert page.raised("Uncaught app exception\n")
+    assert page.raised(
+        "\x1b[31m── \x1b[0m\x1b[1;31mTraceback \x1b[0m\x1b[2m(most recent call last)\n"
+    )
     assert not page.raised("  You can now view your Streamlit app in your browser.\n")
