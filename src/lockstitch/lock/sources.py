@@ -105,7 +105,8 @@ def build(unbuilt: Unbuilt, place: Place, resolve: Resolve) -> BuiltWheel:
         tree = Path(folder) / "source"
         _unpack(source, tree, place.store)
         requires = _resolved(source, tree, resolve)
-        contained = place.container is not None and _compiles(tree)
+        compiled = (p for p in tree.rglob("*") if p.suffix.lower() in _COMPILED and p.is_file())
+        contained = place.container is not None and any(compiled)
         first = _built(source, requires, place, contained=contained, changed=False)
         if place.container is not None and not contained and not _is_pure(first[0]):
             contained = True
@@ -142,11 +143,6 @@ def build(unbuilt: Unbuilt, place: Place, resolve: Resolve) -> BuiltWheel:
 def _is_pure(filename: str) -> bool:
     match = _TAG.search(filename)
     return match is not None and match["platform"] == "any"
-
-
-def _compiles(tree: Path) -> bool:
-    """Return whether a source has files that a compiler would read."""
-    return any(path.suffix.lower() in _COMPILED for path in tree.rglob("*") if path.is_file())
 
 
 def _made(wheel: bytes, tree: Path) -> tuple[str, ...]:

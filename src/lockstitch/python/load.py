@@ -94,7 +94,7 @@ def read(document: Mapping[str, Any], root: Path) -> Project:
         raise LockstitchError(message, hint=_init_hint(root))
     settings = conform(tool.raw("lockstitch"), problems)
     uv, poetry = tool.table("uv"), tool.table("poetry")
-    groups = (*_groups(top), *(normal(name) for name in poetry.table("group")))
+    groups = tuple(map(normal, (*top.table("dependency-groups"), *poetry.table("group"))))
     known = groups, (*project.table("optional-dependencies"), *poetry.table("extras"))
     written = table(document, "tool", "lockstitch", "images")
     images = [
@@ -162,10 +162,6 @@ def _is_package(top: Table, uv: Table, poetry: Table) -> bool:
     # Each manager's own way to say that there is nothing to install.
     default = poetry.flag("package-mode", default=top.has("build-system"))
     return uv.flag("package", default=default and top.has("build-system"))
-
-
-def _groups(top: Table) -> tuple[str, ...]:
-    return tuple(normal(name) for name in top.table("dependency-groups"))
 
 
 def default_base(python: str) -> str:

@@ -167,7 +167,11 @@ def render(content: Content) -> str:
     )
     problems = [
         *(f"{i.name} is over its budget" for i in content.images if _is_large(i, content)),
-        *(f"{d.title}: differences that can change results" for d in content.drifts if _matters(d)),
+        *(
+            f"{drift.title}: differences that can change results"
+            for drift in content.drifts
+            if any(difference.effect.matters for difference in drift.differences)
+        ),
         *(
             [f"check: {len(content.checked.findings)} findings"]
             if codes and content.checked
@@ -191,10 +195,6 @@ def render(content: Content) -> str:
 def _is_large(image: Sized, content: Content) -> bool:
     budget = content.budgets.get(image.name, 0)
     return bool(budget) and image.unpacked > budget
-
-
-def _matters(drift: Drift) -> bool:
-    return any(difference.effect.matters for difference in drift.differences)
 
 
 def _image(image: Sized, budget: int) -> dict[str, object]:

@@ -162,7 +162,8 @@ class Keeper(threading.Thread):
         finally:
             at_once = (bool(hung) and not slow) or self._is_full()
             code = self._end(running, launch, at_once=at_once)
-        return hung or f"ended with {_said(code)}"
+        ended = f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
+        return hung or f"ended with {ended}"
 
     def _until_ready(self, running: process.Running) -> str:
         until = clock.monotonic() + self._patience.start
@@ -213,10 +214,6 @@ class Keeper(threading.Thread):
     def _set(self, **changes: object) -> None:
         self.status = replace(self.status, **changes)  # type: ignore[arg-type]  # fields by name
         self._changed()
-
-
-def _said(code: int) -> str:
-    return f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
 
 
 class Supervisor:

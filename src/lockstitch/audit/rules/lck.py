@@ -139,7 +139,8 @@ class LCK003(Rule):
             if purpose.is_beside_model(repo, lock.path):
                 continue
             others = locks_in(repo, folder_of(lock.path))
-            if any(_hashed(other) for other in others) and not _installed(repo, lock.path):
+            hashed = any(f.hash for other in others for p in other.packages for f in p.files)
+            if hashed and not _installed(repo, lock.path):
                 continue
             pinned = [package for package in lock.packages if package.source.kind == "registry"]
             if len(pinned) < len(lock.packages):
@@ -154,10 +155,6 @@ class LCK003(Rule):
 def _is_for_docs(path: str) -> bool:
     parts = path.lower().split("/")
     return "constraints" in parts[-1] or bool({"docs", "doc"} & {*parts[:-1]})
-
-
-def _hashed(lock: Graph) -> bool:
-    return any(file.hash for package in lock.packages for file in package.files)
 
 
 def _installed(repo: Repository, path: str) -> bool:
@@ -393,7 +390,8 @@ class LCK005(Rule):
             loose = [e for e in file.value.entries if _is_loose(e) and e.name not in fixed]
             if not loose or not file.path.endswith(".txt") or "constraints" in file.path:
                 continue
-            if not purpose.is_runtime_list(repo, file.path) or _constrained(file):
+            options = {option.name for option in file.value.options}
+            if not purpose.is_runtime_list(repo, file.path) or options & {"-c", "--constraint"}:
                 continue
             beside_it = any(folder_of(lock) == folder for lock in locks if lock != file.path)
             if beside_it or _is_metadata(repo, file.path) or purpose.is_library(repo, folder):
@@ -420,10 +418,6 @@ def _is_loose(entry: Required) -> bool:
     if entry.local in {"git", "editable"} and "git+" in entry.url:
         return not _COMMIT.search(entry.url)
     return not entry.local and not entry.pinned
-
-
-def _constrained(file: File[Listed]) -> bool:
-    return any(option.name in {"-c", "--constraint"} for option in file.value.options)
 
 
 def _is_metadata(repo: Repository, path: str) -> bool:

@@ -203,7 +203,8 @@ def _keys(hook: Hook, facts: KnownHook, lock: Locked) -> dict[str, Any]:
 
 def _local(repo: Repo, hook: Hook, facts: KnownHook, lock: Locked) -> Decision:
     given = hook.values.get("additional_dependencies")
-    unused = [package for package in given if _readable(package)] if isinstance(given, list) else []
+    given = given if isinstance(given, list) else []
+    unused = [package for package in given if isinstance(package, str) and package.isprintable()]
     names = [(package, _name(package)) for package in unused]
     what = "" if facts.pattern else facts.manager or facts.package
     version = lock.version(what) if what == facts.package else ""
@@ -223,10 +224,6 @@ def _local(repo: Repo, hook: Hook, facts: KnownHook, lock: Locked) -> Decision:
         unused=unused,
         lacking=[package for package, name in names if name and not lock.version(name)],
     )
-
-
-def _readable(requirement: object) -> bool:
-    return isinstance(requirement, str) and requirement.isprintable()
 
 
 def _name(requirement: str) -> str:

@@ -579,7 +579,8 @@ class _Reader:
         """Take the folders that frameworks and people look for without naming them."""
         kind, path = self._program.kind, self._program.path
         folder = posixpath.dirname(path)
-        sites = [m for m in sorted(modules & self._found.codes.keys()) if self._is_site(m)]
+        own = sorted(modules & self._found.codes.keys())
+        sites = [m for m in own if any(a.kind in _SITES for a in applications(self._code(m)))]
         for module in dict.fromkeys([*sites, *([path] if kind in _SITES else [])]):
             for name in ("templates", "static", "assets"):
                 self._folder(posixpath.join(posixpath.dirname(module), name), f"{module}:1")
@@ -617,10 +618,6 @@ class _Reader:
                 f"`{other}` is no `{folder}` on Linux, where Flask looks: git mv {other} {folder}"
             )
             self._renamed.append(f"{folder}/**")
-
-    def _is_site(self, module: str) -> bool:
-        """Return whether a module makes an application that has its folders beside itself."""
-        return any(application.kind in _SITES for application in applications(self._code(module)))
 
     def _folder(self, folder: str, where: str) -> None:
         for name in self._names:

@@ -458,7 +458,11 @@ class _Finder:
             )
             if given and usable:
                 told.append((tuple(given), hint))
-        sure = [pair for pair in told if _is_sure(pair[1])] or (told if required else [])
+        sure = [  # no example, as those of a README are
+            (given, hint)
+            for given, hint in told
+            if hint.is_made or hint.source.startswith("Procfile") or _is_stage(hint)
+        ] or (told if required else [])
         if sure:
             chosen, hint = min(
                 sure, key=lambda pair: min(_place_of(pair[1].label), _place_of(pair[0][0]))
@@ -483,11 +487,6 @@ def _place_of(word: str) -> int:
     stem = word.replace("-", "_")
     places = (n for n, (pattern, _) in enumerate(SCRIPTS) if pattern.fullmatch(stem))
     return next(places, len(SCRIPTS))
-
-
-def _is_sure(hint: NamedCommand) -> bool:
-    """Return whether a command is no example, as those of a README are."""
-    return hint.is_made or hint.source.startswith("Procfile") or _is_stage(hint)
 
 
 def _is_stage(hint: NamedCommand) -> bool:

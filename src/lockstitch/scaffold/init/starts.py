@@ -123,12 +123,10 @@ class Starts:
         if entry is None:
             return 0
         outside = follow(self.tree, entry)
-        lacking = {e.module for e in outside if e.top in self.own and not self._is_declared(e.top)}
+        own = (e for e in outside if e.top in self.own)
+        lacking = {e.module for e in own if not tables.is_of(e.top, self.declared)}
         certain = {e.module for e in outside if e.reach is Reach.CERTAIN} & lacking
         return len(lacking) + 10 * len(certain)
-
-    def _is_declared(self, top: str) -> bool:
-        return tables.is_of(top, self.declared)
 
     def module_command(
         self, path: str, words: object, after: Sequence[str] = (), option: str = ""

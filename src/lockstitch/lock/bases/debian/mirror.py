@@ -106,14 +106,12 @@ def read_sources(text: str) -> list[Source]:
     sources: list[Source] = []
     for stanza in re.split(r"\n[ \t]*\n", "\n" + text):
         fields = fields_of(stanza.strip("\n"))
-        if "deb" in fields.get("types", "").split() and not _disabled(fields):
+        enabled = fields.get("enabled", "yes").lower()
+        disabled = enabled in {"no", "false", "without", "off", "disable"}
+        if "deb" in fields.get("types", "").split() and not disabled:
             words = [fields.get(name, "").split() for name in ("uris", "suites", "components")]
             sources += _sources(*words)
     return sources
-
-
-def _disabled(fields: dict[str, str]) -> bool:
-    return fields.get("enabled", "yes").lower() in {"no", "false", "without", "off", "disable"}
 
 
 def _sources(uris: list[str], suites: list[str], components: list[str]) -> list[Source]:
