@@ -326,9 +326,11 @@ def _named_torch(repo: Repository, built: Built) -> tuple[int, str] | None:
         if not install.is_pip:
             continue
         words = " ".join(install.call.words)
-        if "whl/cpu" in words or "--torch-backend" in words:
-            continue
         names = [package_of(name) for name in install.required]
+        if "whl/cpu" in words or "--torch-backend" in words:
+            if any(name in _TORCH for name, _, _ in names):
+                return None  # which fits a later list
+            continue
         if any(name in _TORCH and "+cpu" not in rest for name, _, rest in names):
             return install.line, "the command"
         for file in install.files:
