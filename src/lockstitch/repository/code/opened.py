@@ -33,12 +33,7 @@ _WRITTEN = regex(r"to_(?:csv|parquet|json|pickle|excel|feather|html|hdf|file|mar
 _PATH_OF = regex(r"path|^(?:io|source)$")  # an argument of those
 _QUERIES = regex(r"read_(?:sql|database|gbq|clipboard)")  # no path is read
 _TELLS = regex(r"[A-Z]\w+ (?:\w+ )*(?:at|from|in|into|to|under) ")  # `Model saved to `
-_SAME = frozenset(
-    {"abspath", "realpath", "normpath", "expanduser", "resolve", "absolute", "as_posix"}
-    | {"as_uri", "str"}
-    | {"fspath", "to_absolute_path", "expandvars", "Path", "PurePath", "PosixPath", "PurePosixPath"}
-    | {"UPath", "AnyPath"}
-)
+_SAME = frozenset(load_table(__package__, "words.toml")["same"])
 
 
 @frozen

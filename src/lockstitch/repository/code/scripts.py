@@ -16,6 +16,7 @@ from lockstitch.repository.code import randomness, source
 from lockstitch.repository.code.source import Call, Source
 from lockstitch.repository.file_cache import cached_per_file
 from lockstitch.repository.files import Repository, once
+from lockstitch.resources import load_table
 from lockstitch.values import frozen
 
 # A file may train, draw at random, load a pickle, be a server, call something by the name of seed,
@@ -25,16 +26,7 @@ Hints = frozenset[Literal["trains", "draws", "loads", "serves", "seeds", "homes"
 _NAMES = regex(r"(?i)train|tune|fit")
 # Who imports these serves; of the others, clients and types may be all that is used.
 _SERVERS = frozenset({"bentoml", "django", "gradio", "litserve", "robyn", "streamlit"})
-_APPS = frozenset(
-    (
-        *("fastapi.FastAPI", "fastapi.APIRouter", "flask.Flask", "flask.Blueprint"),
-        *("starlette.applications.Starlette", "starlette.routing.Router", "litestar.Litestar"),
-        *("litestar.Router", "litestar.get", "litestar.post", "sanic.Sanic", "sanic.Blueprint"),
-        *("quart.Quart", "quart.Blueprint", "blacksheep.Application", "aiohttp.web.Application"),
-        *("blacksheep.server.Application", "falcon.App", "falcon.API", "falcon.asgi.App"),
-        "tornado.web.Application",
-    )
-)
+_APPS = frozenset(load_table(__package__, "words.toml")["apps"])
 _IMPORTED = rb"(?:%s)\b" % b"|".join(
     sorted({name.partition(".")[0].encode() for name in _SERVERS | _APPS})
 )
@@ -50,12 +42,7 @@ _HINTS: dict[str, tuple[re.Pattern[bytes], ...]] = {
     "seeds": (regex(rb"seed\w*\("),),
     "homes": (regex(rb"/home/"), regex(rb"/Users/"), regex(rb"\\Users\\")),
 }
-PICKLES = frozenset(
-    (
-        *("joblib.load", "pickle.load", "pickle.loads", "cloudpickle.load", "cloudpickle.loads"),
-        *("dill.load", "dill.loads", "sklearn.externals.joblib.load"),
-    )
-)
+PICKLES = frozenset(load_table(__package__, "words.toml")["pickles"])
 
 
 class Draw(NamedTuple):
@@ -113,8 +100,9 @@ def scripts(repo: Repository) -> dict[str, Script]:
         if hints >= {"trains", "draws"} or hints & {"serves", "loads"}
     ]
     own = Path(__file__)
-    parts = (source.__file__, randomness.__file__, own.with_name("randomness.toml"), own)
-    version = of_bytes(b"".join(Path(part).read_bytes() for part in parts)).hex
+    tables = (own.with_name(name) for name in ("randomness.toml", "words.toml"))
+    parts = (Path(source.__file__), Path(randomness.__file__), *tables, own)
+    version = of_bytes(b"".join(part.read_bytes() for part in parts)).hex
     known = {}
     for name, answer in cached_per_file(repo, names, "checked-scripts", version, _facts):
         if answer is not None:

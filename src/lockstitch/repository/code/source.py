@@ -8,6 +8,7 @@ from typing import Any
 
 from lockstitch.patterns import regex
 from lockstitch.python.syntax import tree_of
+from lockstitch.resources import load_table
 from lockstitch.values import frozen
 
 _LARGEST = 2_000_000  # characters of code that are parsed
@@ -182,17 +183,7 @@ def dotted(node: ast.expr) -> str:
 
 
 # Calls at the top of many a module that make ready for others, and are no work of their own.
-_SETS_UP = frozenset(
-    {"append", "insert", "extend", "basicConfig", "filterwarnings", "simplefilter", "setLevel"}
-    | {"addHandler", "load_dotenv", "set_option", "seed", "manual_seed", "setdefault"}
-    | {
-        "set_tracking_uri",
-        "disable_warnings",
-        "set_verbosity_error",
-        "set_seed",
-        "setrecursionlimit",
-    }
-)
+_SETS_UP = frozenset(load_table(__package__, "words.toml")["sets_up"])
 
 
 _MAKES_READY = re.compile(r"(?i)log|config|setting|seed|device|env")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 from lockstitch.repository.code.applications import Code, dotted
 from lockstitch.repository.compose.values import dotenv
+from lockstitch.resources import load_table
 
 _READ = frozenset({"os.getenv", "os.environ.get", "decouple.config", "decouple.AutoConfig"})
 # What a system or a platform sets, or nobody misses.
@@ -23,11 +24,7 @@ _EXAMPLES = (
 )
 _UNFILLED = re.compile(r"(?i)[<>\[\]{}$]|\.\.\.|\byour?\b|\byour_|xxx|path/to")
 # What a system or a platform sets, or nobody misses.
-_USUAL = frozenset(
-    {"PATH", "HOME", "USER", "PWD", "HOSTNAME", "LANG", "TZ", "TERM", "SHELL", "TMPDIR", "PORT"}
-    | {"HOST", "DEBUG", "CI", "PYTHONPATH", "RANK", "LOCAL_RANK", "WORLD_SIZE", "DYNO", "RENDER"}
-    | {"CUDA_VISIBLE_DEVICES", "LOG_LEVEL", "ENV", "ENVIRONMENT"}
-)
+_USUAL = frozenset(load_table(__package__, "words.toml")["usual"])
 
 
 def variables_of(code: Code) -> list[tuple[str, int]]:

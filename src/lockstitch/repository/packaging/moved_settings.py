@@ -11,22 +11,11 @@ from typing import Any
 
 from lockstitch.patterns import regex
 from lockstitch.python.tables import table
+from lockstitch.resources import load_table
 from lockstitch.values import frozen, positional, replace
 
 # Top-level settings of ruff that `lint` has now (ruff 0.2, "deprecated top-level linter settings").
-RUFF = frozenset(
-    {"allowed-confusables", "dummy-variable-rgx", "explicit-preview-rules", "extend-fixable"}
-    | {"extend-ignore", "extend-per-file-ignores", "extend-safe-fixes", "extend-select"}
-    | {"extend-unfixable", "extend-unsafe-fixes", "external", "fixable", "flake8-annotations"}
-    | {"flake8-bandit", "flake8-boolean-trap", "flake8-bugbear", "flake8-builtins"}
-    | {"flake8-comprehensions", "flake8-copyright", "flake8-errmsg", "flake8-gettext"}
-    | {"flake8-implicit-str-concat", "flake8-import-conventions", "flake8-pytest-style"}
-    | {"flake8-quotes", "flake8-self", "flake8-tidy-imports", "flake8-type-checking"}
-    | {"flake8-unused-arguments", "ignore", "ignore-init-module-imports", "isort"}
-    | {"logger-objects", "mccabe", "pep8-naming", "per-file-ignores", "pycodestyle"}
-    | {"pydocstyle", "pyflakes", "pylint", "pyupgrade", "select", "task-tags", "typing-modules"}
-    | {"unfixable"}
-)
+RUFF = frozenset(load_table(__package__, "words.toml")["ruff"])
 
 _HEADER = regex(r"\s*\[\[?(?P<path>[^\[\]]+)\]\]?\s*(?:#.*)?")
 _PART = regex(r"""\s*(?:([A-Za-z0-9_-]+)|"([^"\\]*)"|'([^']*)')\s*(?:\.|$|=)""")

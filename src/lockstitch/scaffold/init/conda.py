@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from lockstitch.python.names import normal
 from lockstitch.repository.text import yaml
+from lockstitch.resources import load_table
 from lockstitch.scaffold.init.conda_names import distribution, kind_of
 from lockstitch.scaffold.init.folder import Folder
 from lockstitch.scaffold.init.requirements import is_known, requirement, usable
@@ -15,12 +16,7 @@ _SELECTOR = re.compile(r"#\s*\[([^\]]*)\]\s*$")
 _ENTRY = re.compile(
     r"(?:[\w./-]+::)?(?P<name>[A-Za-z0-9_][\w.-]*)(?P<extras>\[[^\]]*\])?\s*(?P<versions>.*)"
 )
-_FATES = {
-    "gpu": "comes with the wheels that need it",
-    "math": "comes with the wheels of numpy and scipy",
-    "compiler": "not needed: wheels are compiled",
-    "system": "not of Python: the base or wheels have it",
-}
+_FATES: dict[str, str] = load_table(__package__, "words.toml")["fates"]
 
 
 @dataclass(slots=True, kw_only=True)

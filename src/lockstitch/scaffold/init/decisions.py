@@ -32,15 +32,7 @@ from lockstitch.values import frozen, replace
 
 # The Pythons of bases, the best first, with a version that the base has or will have: those of
 # Debian's releases, and of python-build-standalone.
-_BASES = {
-    "3.11": "3.11.2",
-    "3.13": "3.13.5",
-    "3.12": "3.12.99",
-    "3.14": "3.14.99",
-    "3.10": "3.10.99",
-    "3.9": "3.9.2",
-    "3.8": "3.8.99",
-}
+_BASES: dict[str, str] = load_table(__package__, "words.toml")["bases"]
 _LAST_READER = "0.23"
 _NEWER = "3.11"  # which runs all code that is not new
 _IGNORED = (

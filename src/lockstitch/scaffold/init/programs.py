@@ -12,6 +12,7 @@ from lockstitch.repository.code.applications import Code, applications, code_of,
 from lockstitch.repository.code.opened import Opened
 from lockstitch.repository.code.variables import arguments_of, examples, subcommands_of
 from lockstitch.repository.files import Repository, open_repository
+from lockstitch.resources import load_table
 from lockstitch.scaffold.init import commands
 from lockstitch.scaffold.init.commands import NamedCommand
 from lockstitch.scaffold.init.dockerfiles import Dockerfiles
@@ -51,11 +52,7 @@ _IDLE = frozenset(
     {"Path", "argument", "basicConfig", "command", "find_dotenv", "getLogger", "info"}
 )
 _IDLE |= {"load_dotenv", "main", "resolve"}
-_OF_JUPYTER = {  # folders that IPython and Jupyter write to
-    "IPYTHONDIR": "/tmp/ipython",  # noqa: S108 -- in a container
-    "JUPYTER_RUNTIME_DIR": "/tmp/jupyter",  # noqa: S108 -- in a container
-    "MPLCONFIGDIR": "/tmp/matplotlib",  # noqa: S108 -- in a container
-}
+_OF_JUPYTER: dict[str, str] = load_table(__package__, "words.toml")["of_jupyter"]
 _PARAMETERS = frozenset({"-p", "--parameters", "-r", "--parameters_raw", "-y", "--parameters_yaml"})
 
 

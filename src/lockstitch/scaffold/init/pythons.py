@@ -23,14 +23,7 @@ _PIN = re.compile(r"(\s*[A-Za-z0-9._-]+\s*(?:\[[^\]]*\])?\s*)={2,3}\s*([0-9][\w.
 _FRESH = 90  # days in which a repository counts as looked after
 # When numpy, pandas, scikit-learn, PyTorch and TensorFlow had wheels for a Python, as their files
 # on the index are dated.
-_WHEELS_FROM = {
-    "3.8": "2020-06-01",
-    "3.9": "2021-07-01",
-    "3.10": "2022-05-01",
-    "3.11": "2023-06-01",
-    "3.12": "2024-06-01",
-    "3.13": "2025-06-01",
-}
+_WHEELS_FROM: dict[str, str] = load_table(__package__, "words.toml")["wheels_from"]
 ALONE = "2023-10-02"  # Python 3.12 came, whose environments have no setuptools
 _REQUIRES = re.compile(r"""(?m)^(\s*requires-python\s*=\s*)(["'])([^"'\n]*)\2""")
 _FLOORS_FROM = 11  # from which on the first versions with a wheel need a table of their own
@@ -260,18 +253,4 @@ def _of_hint(hint: ast.expr | None) -> int:
     return 9 if any(isinstance(name, ast.Name) and name.id in generic for name in names) else 8
 
 
-_SINCE = {
-    **{f"typing.{name}": 11 for name in ("Self", "Never", "LiteralString", "assert_never")},
-    **{f"typing.{name}": 11 for name in ("Required", "NotRequired", "Unpack", "TypeVarTuple")},
-    **{f"typing.{name}": 10 for name in ("ParamSpec", "TypeAlias", "TypeGuard", "Concatenate")},
-    "datetime.UTC": 11,
-    "enum.StrEnum": 11,
-    "asyncio.TaskGroup": 11,
-    "asyncio.timeout": 11,
-    "itertools.pairwise": 10,
-    "types.NoneType": 10,
-    "types.UnionType": 10,
-    "typing.Annotated": 9,
-    "functools.cache": 9,
-    "zoneinfo.ZoneInfo": 9,
-}
+_SINCE: dict[str, int] = load_table(__package__, "words.toml")["since"]

@@ -39,11 +39,7 @@ _CONDA_BUILD = re.compile(
     r"/(?:croot|feedstock_root|conda-bld|build_artifacts|bld|abs_\w+|ci_\w+)/|/tmp/build/"
     r"|ktietz|/(?:mini|ana)conda|_\d{10,}/|/recipe-"
 )
-_HARMLESS = frozenset(
-    {"--trusted-host", "--prefer-binary", "--only-binary", "--no-cache-dir", "--require-hashes"}
-    | {"--use-feature", "--use-pep517", "--progress-bar", "--default-timeout", "--timeout"}
-    | {"--no-build-isolation"}
-)
+_HARMLESS = frozenset(load_table(__package__, "words.toml")["harmless"])
 # Of modules that every Python of today has, and which no Python of today builds.
 _BACKPORTS = frozenset({"enum34", "functools32", "futures", "pickle5", "subprocess32", "trollius"})
 _OLDER, _NEWEST = 8, 14  # minor versions whose standard libraries count

@@ -11,6 +11,7 @@ from lockstitch.python import declared as asked
 from lockstitch.python.names import PKG_RESOURCES, normal, of_requirement
 from lockstitch.python.tables import table
 from lockstitch.python.tables import texts as texts_of
+from lockstitch.resources import load_table
 from lockstitch.scaffold.init import pythons
 from lockstitch.scaffold.init.edit import Table
 from lockstitch.scaffold.init.facts import Facts, version_of
@@ -35,11 +36,7 @@ _NEWER = "3.12"  # came when setuptools left Python's environments
 _RULES = ["E", "F", "I", "B", "UP", "S", "SIM", "RUF"]
 _OLD_RULES = ("select", "extend-select")
 # Files that win over pyproject.toml, or that a table in it would switch off.
-_ELSEWHERE = {
-    "ruff": ("ruff.toml", ".ruff.toml"),
-    "mypy": ("mypy.ini", ".mypy.ini"),
-    "pytest": ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini"),
-}
+_ELSEWHERE: dict[str, list[str]] = load_table(__package__, "words.toml")["elsewhere"]
 _SECTIONS = {
     "mypy": (("setup.cfg", "[mypy"),),
     "pytest": (("setup.cfg", "[tool:pytest]"), ("tox.ini", "[pytest]")),
@@ -285,12 +282,7 @@ def _constraint(line: str) -> str | dict[str, Any]:
 
 
 # Folders that setuptools never takes for packages; all others count, whatever is in them.
-_NO_PACKAGES = frozenset(
-    {"ci", "bin", "debian", "doc", "docs", "documentation", "manpages", "news", "newsfragments"}
-    | {"changelog", "test", "tests", "unit_test", "unit_tests", "example", "examples", "scripts"}
-    | {"tools", "util", "utils", "python", "build", "benchmark", "benchmarks", "exercise"}
-    | {"exercises", "htmlcov", "tasks", "fabfile", "site_scons"}
-)
+_NO_PACKAGES = frozenset(load_table(__package__, "words.toml")["no_setuptools"])
 
 
 def build(facts: Facts) -> Iterator[Table | str]:
