@@ -10,11 +10,7 @@ from lockstitch.python.model import Project
 from lockstitch.python.tables import toml
 
 _PROJECT = (
-    "name",
-    "version",
-    "dynamic",
-    "requires-python",
-    "dependencies",
+    *("name", "version", "dynamic", "requires-python", "dependencies"),
     "optional-dependencies",
 )
 

@@ -49,18 +49,8 @@ _CHOOSES = regex(
     r"--(?:(?:only-)?group|extra|all-(?:groups|extras)|with|package|project|isolated)\b"
 )
 _LINTERS = frozenset(
-    {
-        "pytest",
-        "black",
-        "ruff",
-        "flake8",
-        "isort",
-        "pylint",
-        "pyright",
-        "autopep8",
-        "yapf",
-        "bandit",
-    }
+    {"pytest", "black", "ruff", "flake8", "isort", "pylint", "pyright", "autopep8"}
+    | {"yapf", "bandit"}
 )
 _CI_FILE = regex(
     r"\.github/workflows/[^/]+\.ya?ml|\.gitlab-ci\.yml|azure-pipelines\.yml|Jenkinsfile"

@@ -15,11 +15,7 @@ from lockstitch.resources import load_table
 _READ = frozenset({"os.getenv", "os.environ.get", "decouple.config", "decouple.AutoConfig"})
 # What a system or a platform sets, or nobody misses.
 _EXAMPLES = (
-    ".env.example",
-    ".env.sample",
-    ".env.template",
-    ".env.dist",
-    "env.example",
+    *(".env.example", ".env.sample", ".env.template", ".env.dist", "env.example"),
     "example.env",
 )
 _UNFILLED = re.compile(r"(?i)[<>\[\]{}$]|\.\.\.|\byour?\b|\byour_|xxx|path/to")
