@@ -29,6 +29,7 @@ def of(text: str, path: str = "src/a.py") -> set[tuple[str, str]]:
         ("import torch\ntorch.save(m, 'o/m.pt')", ("o/m.pt", "writes")),
         ("import numpy as np\nnp.save('o/m.npy', m)", ("o/m.npy", "writes")),
         ("plt.savefig('o/p.png')", ("o/p.png", "writes")),
+        ("SimpleDocTemplate('o/r.pdf')", ("o/r.pdf", "writes")),
         ("import os\nos.makedirs('logs', exist_ok=True)", ("logs", "fills")),
         ("import os\nos.listdir('d')", ("d", "folder")),
         ("import os\nL = ['d', 'e/f']\nfor x in L:\n    os.makedirs(x)", ("e/f", "fills")),
