@@ -69,7 +69,10 @@ def _of_image(image: StoredImage, store: Store) -> Fingerprint:
     variables = _environment(image.config)
     installed: dict[str, _Installed] = {}
     for site in _sites(files, variables):
-        for package in _installed(files, site):
+        there = [*_installed(files, site)]
+        edited = {package.name: package.document["edited"] for package in there}
+        script.overwritten(edited, [(package.name, package.rows) for package in there])
+        for package in there:
             installed.setdefault(package.name, package)
     names = sorted(path for path in files if path.startswith("var/lib/dpkg/status"))
     texts = [_text(files, path) for path in names if not path.endswith(".md5sums")]
@@ -141,6 +144,8 @@ def _changed(files: Files, site: str, rows: Iterable[tuple[str, str]]) -> Iterat
 
 
 def _hex(value: str) -> str:
+    if len(value) == 64:  # in hexadecimal digits
+        return value
     try:
         return base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)).hex()
     except ValueError:

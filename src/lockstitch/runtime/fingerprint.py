@@ -101,12 +101,29 @@ def packages(distributions=None, seen=None, now=None):
             wanted[name] = requires
             roots.setdefault(os.path.realpath(root), []).append((name, listed))
     for root, owners in roots.items():
+        overwritten({name: by_name[name]["edited"] for name, _ in owners}, owners)
         for name, path in added(root, owners):
             by_name[name]["edited"].append("added " + path)
     for name, package in by_name.items():
         package["needs"] = sorted({need for need in wanted[name] if need in by_name})
         package["edited"].sort()
     return [by_name[name] for name in sorted(by_name)]
+
+
+def overwritten(
+    edited: dict[str, list[str]], owners: list[tuple[str, list[tuple[str, str]]]]
+) -> None:
+    """Take away what another package wrote over: a file that stands as that one's RECORD has it."""
+    if not any(edited.values()):
+        return
+    sound = {
+        "changed " + path
+        for name, listed in owners
+        for path, wanted in listed
+        if wanted and "changed " + path not in edited[name]
+    }
+    for found in edited.values():
+        found[:] = [what for what in found if what not in sound]
 
 
 def described(sums: dict[str, str], wheel: str, direct_url: str) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Images are read from the files in their layers, by the rules of the script."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,14 @@ def test_a_file_edited_in_a_later_layer_shows(venv: Path) -> None:
         ("changed model/__init__.py",),
         ("missing tool.py",),
     ]
+
+
+def test_the_digests_of_a_record_may_be_hexadecimal_digits(venv: Path) -> None:
+    files = {entry.path: entry for entry in entries(venv)}
+    record = f"{SITE}/tool-2.0.dist-info/RECORD"
+    text = f"tool.py,sha256={hashlib.sha256(b'').hexdigest()},0\n"
+    found = read([*files.values()], [file(record, text.encode())])
+    assert [package.edited for package in found.packages] == [(), ()]
 
 
 def test_the_base_is_read_from_its_own_files(venv: Path) -> None:

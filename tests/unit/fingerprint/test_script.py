@@ -186,6 +186,13 @@ def test_files_changed_by_hand_show(venv: Path) -> None:
     assert seen(venv, "tool-box").edited == ()
 
 
+def test_what_another_package_wrote_over_was_not_changed_by_hand(script: SimpleNamespace) -> None:
+    """As mlflow does with files of mlflow-tracing; what fits no RECORD was changed."""
+    edited = {"a": ["changed x.py", "changed y.py"], "b": ["changed y.py"]}
+    script.overwritten(edited, [(name, [("x.py", "h"), ("y.py", "h")]) for name in "ab"])
+    assert edited == {"a": ["changed y.py"], "b": ["changed y.py"]}
+
+
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [

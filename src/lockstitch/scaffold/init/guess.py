@@ -91,7 +91,8 @@ def guess(folder: Folder, names: Collection[str]) -> Guess:
         tops = pickles.modules(folder, path)
         for top in sorted(tops - own - (_BROUGHT if "sklearn" in tops else set())):
             if distribution := normal(known_modules().get(top, "")):
-                distributions.setdefault(distribution, path)
+                if ".ipynb:" in distributions.get(distribution, ".ipynb:"):
+                    distributions[distribution] = path  # whether the notebook is run or not
                 alike.setdefault(distribution, tuple(names_table("alike").get(top, ())))
     return Guess(distributions=distributions, alike=alike, unknown=unknown)
 

@@ -610,6 +610,10 @@ def test_what_a_model_is_made_of_is_needed(tmp_path: Path, protocol: int) -> Non
     assert found.dependencies == ["flask", "scikit-learn"]
     assert "`used.pkl` needs `scikit-learn`, which no list has: added" in found.notes
     assert found.guessed == {}, "no image imports it, and it must stay"
+    book = {"cells": [{"cell_type": "code", "source": ["import sklearn"]}], "nbformat": 4}
+    (tmp_path / "look.ipynb").write_text(json.dumps(book))
+    found = read_inputs(Folder(tmp_path), {}, SetupMetadata(), converts=False)
+    assert found.guessed == {}, "whether the notebook is run or not"
 
 
 def test_what_one_list_leaves_open_another_one_pins(tmp_path: Path) -> None:
