@@ -10,7 +10,12 @@ from lockstitch.resources import load_table
 
 _NAME: Final = re.compile(r"(?P<name>[a-z0-9][a-z0-9+.-]+)(?::\w+)?(?:[=/].*)?")
 _KINDS: Final = ("there", "builds", "tools", "replaced", "refused")
-_OTHERS: Final = {"apk": "Alpine", "dnf": "Fedora"}
+_OTHERS: Final = {
+    "apk": "a package of Alpine: name Debian's in `packages`",
+    "dnf": "a package of Fedora: name Debian's in `packages`",
+    "": "of a source that the Dockerfile adds, and not of Debian: use a base of a registry",
+}
+_SOURCE: Final = re.compile(r"sources\.list\.d/([\w-]+)\.(?:list|sources)")
 
 
 def packages(
@@ -32,9 +37,7 @@ def packages(
     texts = [text for name in code if name.endswith(".py") and (text := repo.text(name))]
     for place, tool, name in (*_installed(repo), *_listed(repo, declared)):
         if tool in _OTHERS:
-            left.setdefault(f"a package of {_OTHERS[tool]}: name Debian's in `packages`", {})[
-                name
-            ] = place
+            left.setdefault(_OTHERS[tool], {})[name] = place
             continue
         kind = _kind(name)
         if kind == "tools" and any(_starts(name, text) for text in texts):
@@ -62,13 +65,15 @@ def packages(
 def _installed(repo: Repository) -> Iterator[tuple[str, str, str]]:
     """Yield where, with which tool, and which package the images of Python install."""
     for file in image_files(repo):
+        added = {f"{name}-" for name in _SOURCE.findall(repo.text(file.path) or "")}
         for built in file.products:
             for _, install in built.installs if built.is_python else ():
                 if install.tool not in {"apt", *_OTHERS} or install.removes:
                     continue
                 for word in install.names:
                     if match := _NAME.fullmatch(word):
-                        yield f"{file.path}:{install.line}", install.tool, match["name"]
+                        tool = "" if f"{match['name']}-".startswith((*added,)) else install.tool
+                        yield f"{file.path}:{install.line}", tool, match["name"]
 
 
 def _listed(repo: Repository, declared: Collection[str]) -> Iterator[tuple[str, str, str]]:
